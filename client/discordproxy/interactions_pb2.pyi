@@ -14,7 +14,6 @@ from discordproxy import messages_pb2 as _messages_pb2
 from discordproxy import users_pb2 as _users_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -103,30 +102,35 @@ class CreateInteractionResponseRequest(_message.Message):
             def WhichOneof(self, oneof_group: _Never) -> None: ...
 
         NAME_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
         NAME_LOCALIZATIONS_FIELD_NUMBER: _builtins.int
+        STRING_VALUE_FIELD_NUMBER: _builtins.int
+        INTEGER_VALUE_FIELD_NUMBER: _builtins.int
+        NUMBER_VALUE_FIELD_NUMBER: _builtins.int
         name: _builtins.str
         """1..100 characters"""
-        @_builtins.property
-        def value(self) -> _struct_pb2.Value:
-            """a text of 1..100 characters or a number, as the type of the option"""
-
+        string_value: _builtins.str
+        integer_value: _builtins.int
+        number_value: _builtins.float
         @_builtins.property
         def name_localizations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-            """by locale"""
+            """locale -> name"""
 
         def __init__(
             self,
             *,
             name: _builtins.str = ...,
-            value: _struct_pb2.Value | None = ...,
             name_localizations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+            string_value: _builtins.str = ...,
+            integer_value: _builtins.int = ...,
+            number_value: _builtins.float = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["integer_value", b"integer_value", "number_value", b"number_value", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "name_localizations", b"name_localizations", "value", b"value"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["integer_value", b"integer_value", "name", b"name", "name_localizations", b"name_localizations", "number_value", b"number_value", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["string_value", "integer_value", "number_value"]  # noqa: Y015
+        _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
@@ -257,18 +261,22 @@ class Interaction(_message.Message):
 
         NAME_FIELD_NUMBER: _builtins.int
         TYPE_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
+        STRING_VALUE_FIELD_NUMBER: _builtins.int
+        INTEGER_VALUE_FIELD_NUMBER: _builtins.int
+        NUMBER_VALUE_FIELD_NUMBER: _builtins.int
+        BOOLEAN_VALUE_FIELD_NUMBER: _builtins.int
         OPTIONS_FIELD_NUMBER: _builtins.int
         FOCUSED_FIELD_NUMBER: _builtins.int
         name: _builtins.str
         type: _builtins.int
         """1 subcommand, 2 group, 3 text, 4 integer, 5 boolean, 6 user, 7 channel, 8 role, 9 mentionable ..."""
+        string_value: _builtins.str
+        """also ids, see `Data.resolved`; while typing, any text"""
+        integer_value: _builtins.int
+        number_value: _builtins.float
+        boolean_value: _builtins.bool
         focused: _builtins.bool
         """autocomplete: the user is typing this option"""
-        @_builtins.property
-        def value(self) -> _struct_pb2.Value:
-            """a text, number or boolean; ids are texts, see `Data.resolved`"""
-
         @_builtins.property
         def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interaction.Option]: ...
         def __init__(
@@ -276,15 +284,20 @@ class Interaction(_message.Message):
             *,
             name: _builtins.str = ...,
             type: _builtins.int = ...,
-            value: _struct_pb2.Value | None = ...,
+            string_value: _builtins.str = ...,
+            integer_value: _builtins.int = ...,
+            number_value: _builtins.float = ...,
+            boolean_value: _builtins.bool = ...,
             options: _abc.Iterable[Global___Interaction.Option] | None = ...,
             focused: _builtins.bool = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["boolean_value", b"boolean_value", "integer_value", b"integer_value", "number_value", b"number_value", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["focused", b"focused", "name", b"name", "options", b"options", "type", b"type", "value", b"value"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["boolean_value", b"boolean_value", "focused", b"focused", "integer_value", b"integer_value", "name", b"name", "number_value", b"number_value", "options", b"options", "string_value", b"string_value", "type", b"type", "value", b"value"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["string_value", "integer_value", "number_value", "boolean_value"]  # noqa: Y015
+        _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
 
     @_typing.final
     class Data(_message.Message):

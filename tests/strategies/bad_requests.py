@@ -518,7 +518,7 @@ def response(path: str, **fields: Any) -> Bad:
 
 
 def choice(path: str, **fields: Any) -> Bad:
-    given = {"name": "n", "value": Value(number_value=1)}
+    given = {"name": "n", "number_value": 1}
     made = pb.CreateInteractionResponseRequest.Choice(**{**given, **fields})
     return response(f"choices[0].{path}", type="AUTOCOMPLETE", choices=[made])
 
@@ -540,6 +540,7 @@ NEW_IN_2026 = [
     recurrence(".start", start=""),
     recurrence(".frequency", frequency=4),
     recurrence(".by_weekday[0]", by_weekday=[7]),
+    recurrence(".by_month_day[0]", by_month_day=[32]),
     recurrence(".by_month_day", by_month_day=[1] * 34),
     recurrence(".by_n_weekday[0].n", by_n_weekday=[pb.RecurrenceRule.NthWeekday(day=1)]),
     invite("role_ids", role_ids=range(1, 252)),
@@ -554,13 +555,12 @@ NEW_IN_2026 = [
     response("title", type="MODAL", custom_id="c", title="x" * 46, components=[pb.Component(type=10, content="x")]),
     response("content", type="AUTOCOMPLETE", content="x"),
     response("flags", type="MODAL", custom_id="c", title="t", components_json='[{"type": 10}]', flags=64),
-    response("choices", choices=[{"name": "n", "value": Value(number_value=1)}]),
-    response("choices", type="AUTOCOMPLETE", choices=[{"name": "n", "value": Value(number_value=1)}] * 26),
+    response("choices", choices=[{"name": "n", "number_value": 1}]),
+    response("choices", type="AUTOCOMPLETE", choices=[{"name": "n", "number_value": 1}] * 26),
     choice("name", name=""),
-    choice("value", value=Value()),
-    choice("value", value=Value(bool_value=True)),
-    choice("value", value=Value(number_value=float("inf"))),
-    choice("value", value=Value(string_value="")),
+    choice("value", number_value=None),
+    choice("number_value", number_value=float("inf")),
+    choice("string_value", number_value=None, string_value=""),
     choice("name_localizations.de", name_localizations={"de": ""}),
     choice("name_localizations", name_localizations={str(number): "x" for number in range(41)}),
 ]

@@ -6,14 +6,13 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
-from google.protobuf.struct_pb2 import Value
 from hypothesis import assume
 from hypothesis import strategies as st
 
 from discordproxy import annotations_pb2
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import Rpc, field_option, is_list, request_parts
-from discordproxy_api.contract.encode import VALUE, is_map
+from discordproxy_api.contract.encode import is_map
 from discordproxy_api.contract.rules.limits import INT32, NEVER_RESET, Form, Limit, limits_of
 from discordproxy_api.contract.rules.message_request import COMPONENTS_V2
 from discordproxy_api.contract.rules.request_rules import OWN_FIELDS
@@ -75,15 +74,17 @@ def filled(draw: Any, descriptor: Descriptor) -> Any:
     return message
 
 
-TEXTS: dict[str, st.SearchStrategy[str]] = {
+ELEMENTS: dict[str, st.SearchStrategy[Any]] = {
+    "discord_api.RecurrenceRule.by_month_day": st.integers(1, 31),
+    "discord_api.RecurrenceRule.by_year_day": st.integers(1, 364),
     "discord_api.SharedClientTheme.colors": st.from_regex(r"[0-9a-f]{6}", fullmatch=True),
 }
-"""By field: texts in a format that the table of limits does not describe."""
+"""By field: elements that the table of limits does not describe."""
 
 
 def _fill(draw: Any, message: Any, field: FieldDescriptor, limit: Limit) -> None:
-    if field.full_name in TEXTS:
-        one = TEXTS[field.full_name]
+    if field.full_name in ELEMENTS:
+        one = ELEMENTS[field.full_name]
     elif is_map(field):
         getattr(message, field.name).update(draw(st.dictionaries(st.sampled_from(["de", "fr"]), _text(Limit(1)))))
         return
@@ -93,13 +94,7 @@ def _fill(draw: Any, message: Any, field: FieldDescriptor, limit: Limit) -> None
 
 
 def _value(field: FieldDescriptor, limit: Limit) -> Any:
-    if field.message_type is not None and field.message_type.full_name == VALUE:
-        return (st.text(WORDS, min_size=1, max_size=9) | st.integers(-5, 5)).map(choice_value)
     return _scalar(field, limit) if field.message_type is None else filled(field.message_type)
-
-
-def choice_value(plain: str | int) -> Value:
-    return Value(string_value=plain) if isinstance(plain, str) else Value(number_value=plain)
 
 
 def _fill_field(draw: Any, message: Any, field: FieldDescriptor, limit: Limit, one: Any) -> None:

@@ -16,8 +16,8 @@ from google.protobuf.struct_pb2 import Struct
 
 from discordproxy import annotations_pb2
 from discordproxy_api.contract.contract import field_option, is_list, json_key
-from discordproxy_api.contract.encode import VALUE, enum_offset
-from discordproxy_api.contract.legacy_shapes import COMPLETIONS, LISTS
+from discordproxy_api.contract.encode import enum_offset
+from discordproxy_api.contract.legacy_shapes import COMPLETIONS, LISTS, UNCHANGED
 
 MAX_DEPTH = 32
 """Maximum depth of nested messages. Protobuf parses at most 100; Discord sends fewer than 10."""
@@ -105,7 +105,7 @@ class Readers:
         fields: dict[str, Entry] = {}
         reader = self._by_name[descriptor.full_name] = Reader(descriptor, fields)
         for field in descriptor.fields:
-            if not field_option(field, annotations_pb2.proxy_only):
+            if not field_option(field, annotations_pb2.proxy_only) and json_key(field) not in fields:
                 fitting = None if is_list(field) else _FITTING.get(field.type)
                 fields[json_key(field)] = (field.name, fitting, self.convert(field))
         return reader
@@ -119,9 +119,11 @@ class Readers:
         return _list(one, LISTS.get(field.full_name)) if is_list(field) else one
 
     def _single(self, field: FieldDescriptor) -> Convert:
+        if field.full_name in UNCHANGED:
+            return lambda value, _depth: value
         if field.message_type is None:
             return _scalar(field)
-        return _any_scalar if field.message_type.full_name == VALUE else _message(self.reader(field.message_type))
+        return _message(self.reader(field.message_type))
 
 
 def _message(reader: Reader) -> Convert:
@@ -162,16 +164,6 @@ def _made(field: FieldDescriptor, one: Convert) -> Convert:
         return None if values is None else make(**values)
 
     return convert
-
-
-def _any_scalar(value: Any, _depth: int) -> Values | None:
-    """Return the arguments of a `google.protobuf.Value` for a text, number or boolean."""
-    if isinstance(value, bool):
-        return {"bool_value": value}
-    if isinstance(value, str):
-        return {"string_value": value}
-    number = _number(value, 0)
-    return None if number is None else {"number_value": number}
 
 
 def _scalar(field: FieldDescriptor) -> Convert:

@@ -32,14 +32,12 @@ Json = dict[str, Any]
 Write = Callable[[Any], Json]
 Lines = Iterator[str]
 
-VALUE = "google.protobuf.Value"
-
 
 class Writers:
     """Generates the functions. Nested messages are inlined, except types that contain themselves."""
 
     def __init__(self) -> None:
-        self._functions: dict[str, Any] = {"add_extra": _add_extra, "any_value": _any_value}
+        self._functions: dict[str, Any] = {"add_extra": _add_extra}
         self._bodies: dict[tuple[str, ...], Write] = {}
 
     def writer(self, descriptor: Descriptor) -> Write:
@@ -115,8 +113,7 @@ class Writers:
 
     def _single(self, field: FieldDescriptor, value: str) -> str:
         if field.message_type is not None:
-            is_value = field.message_type.full_name == VALUE
-            return f"{'any_value' if is_value else self._name(field.message_type)}({value})"
+            return f"{self._name(field.message_type)}({value})"
         if field.type == FieldDescriptor.TYPE_UINT64:
             return f"str({value})"  # Discord expects snowflakes and permissions as strings
         offset = enum_offset(field)
@@ -159,10 +156,6 @@ def _add_extra(component: Any, body: Json) -> None:
     if component.HasField("extra"):
         for key, value in MessageToDict(component.extra).items():
             body.setdefault(key, _with_integers(value))
-
-
-def _any_value(value: Any) -> Any:
-    return _with_integers(MessageToDict(value))
 
 
 def _with_integers(value: Any) -> Any:

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from discordproxy import annotations_pb2
 from discordproxy_api.contract.contract import field_option, is_list, json_key
 from discordproxy_api.contract.decode import MAX_DEPTH, Convert, Reader, Readers, Values
-from discordproxy_api.contract.encode import VALUE, enum_offset, is_map
+from discordproxy_api.contract.encode import enum_offset, is_map
 from discordproxy_api.contract.legacy_shapes import LISTS
 
 UNEXPECTED = (ValueError, TypeError, OverflowError, AttributeError)
@@ -86,14 +86,14 @@ class QuickReaders:
         reader = QuickReader(fields, self._careful.reader(descriptor))
         self._by_name[descriptor.full_name] = reader
         for field in descriptor.fields:
-            if not field_option(field, annotations_pb2.proxy_only):
+            if not field_option(field, annotations_pb2.proxy_only) and json_key(field) not in fields:
                 fields[json_key(field)] = self._entry(field)
         return reader
 
     def convert(self, field: FieldDescriptor) -> Convert:
         """Return the conversion of a field's JSON value, with the errors of `QuickReader.read`."""
         inner = field.message_type
-        if inner is None or is_map(field) or inner.full_name == VALUE or field.full_name in LISTS:
+        if inner is None or is_map(field) or field.full_name in LISTS:
             return self._careful.convert(field)
         read = self.reader(inner).read
         return _list(read) if is_list(field) else read

@@ -5,7 +5,6 @@ One plan per message type, compiled at the first use of an RPC from the descript
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from math import isfinite
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -14,7 +13,6 @@ from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from discordproxy import annotations_pb2
 from discordproxy_api.calls.field_errors import FieldError, FieldErrors, InvalidRequestError
 from discordproxy_api.contract.contract import Rpc, field_option, request_parts
-from discordproxy_api.contract.encode import VALUE
 from discordproxy_api.contract.quick_check import compile_quick_check
 from discordproxy_api.contract.rules.checks import Check, compile_check, has_control_characters, path_check
 from discordproxy_api.contract.rules.limits import (
@@ -29,7 +27,6 @@ from discordproxy_api.contract.rules.limits import (
     MAX_SNOWFLAKE,
     NEVER_RESET,
     REASON,
-    VALUE_LENGTH,
     limits_of,
     writes_message,
 )
@@ -181,17 +178,8 @@ def _check_extra(extra: Any, path: str, problems: FieldErrors) -> None:
         problems.add(path, "JSON_INVALID", "Must be valid JSON: numbers must be finite.")
 
 
-def _check_value(value: Any, path: str, problems: FieldErrors) -> None:
-    kind = value.WhichOneof("kind")
-    if kind == "string_value":
-        problems.length(path, len(value.string_value), 1, VALUE_LENGTH)
-    elif kind != "number_value" or not isfinite(value.number_value):
-        problems.add(path, "BASE_TYPE_BAD_TYPE", "Must be a text or a number.")
-
-
 _SPECIAL: Mapping[str, Check] = {
     DURATION: _check_duration,
-    VALUE: _check_value,
     "google.protobuf.Struct": _check_extra,
 }
 

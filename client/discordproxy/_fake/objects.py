@@ -81,9 +81,18 @@ def _values(descriptor: Descriptor, document: Mapping[str, Any]) -> dict[str, An
     for field in descriptor.fields:
         options = field.GetOptions().Extensions
         value = document.get(options[annotations_pb2.json_key] or field.name)
-        if value is not None and not options[annotations_pb2.proxy_only]:
+        if value is not None and not options[annotations_pb2.proxy_only] and _fits(field, value):
             found[field.name] = _value(field, value)
     return found
+
+
+def _fits(field: FieldDescriptor, value: Any) -> bool:
+    """Return whether a value belongs to this field, and not to another one with the same key."""
+    alternatives = field.containing_oneof
+    if alternatives is None or len(alternatives.fields) == 1:
+        return True
+    kinds = {str: field.TYPE_STRING, bool: field.TYPE_BOOL, int: field.TYPE_INT64, float: field.TYPE_DOUBLE}
+    return kinds.get(type(value)) == field.type
 
 
 def _value(field: FieldDescriptor, value: Any) -> Any:
@@ -101,9 +110,6 @@ def _entry(field: FieldDescriptor, value: Any) -> Any:
 
 
 def _single(field: FieldDescriptor, value: Any) -> Any:
-    if field.message_type is not None and field.message_type.full_name == "google.protobuf.Value":
-        kinds = {str: "string_value", bool: "bool_value"}
-        return {kinds.get(type(value), "number_value"): value}
     if field.message_type is not None:
         return _values(field.message_type, value)
     if field.enum_type is not None:

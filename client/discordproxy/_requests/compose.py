@@ -245,9 +245,11 @@ def to_choice(name: str, value: str | float) -> CreateInteractionResponseRequest
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise TypeError(f"must be a text or a number, not {type(value).__name__}")
     if isinstance(value, str):
-        made.value.string_value = value
+        made.string_value = value
+    elif isinstance(value, int):
+        made.integer_value = value
     else:
-        made.value.number_value = value
+        made.number_value = value
     return made
 
 

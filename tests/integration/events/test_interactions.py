@@ -158,9 +158,9 @@ async def test_the_event_carries_the_interaction_typed(stage):
     assert (typed.user, typed.member.guild_id) == (typed.member.user, typed.guild_id)
     assert typed.user.id == int(stage.user)
     user, days, silent = typed.data.options
-    assert typed.data.resolved.users[int(user.value.string_value)].username == target["username"]
+    assert typed.data.resolved.users[int(user.string_value)].username == target["username"]
     assert typed.data.resolved.channels[int(CHANNEL_ID)].type == 1  # the contract's GUILD_TEXT
-    assert (days.value.number_value, silent.value.bool_value) == (3, True)
+    assert (days.integer_value, silent.boolean_value) == (3, True)
     assert typed.attachment_size_limit == 10 * 1024 * 1024
     assert typed.context == 0
 

@@ -29,8 +29,6 @@ TEXT = 100
 """Of one text of a map, such as the translations of a name."""
 MAX_TEXTS = 40
 """Limit of the proxy for the texts of a map: more than Discord has languages."""
-VALUE_LENGTH = 6000
-"""Of the text of a choice."""
 TOKEN = 2048
 """Of a webhook or interaction, and of an invite's code."""
 SPLIT_MESSAGES = 50
@@ -311,7 +309,7 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "title": Limit(1, 45),
         "custom_id": Limit(1, 100),
     },
-    "CreateInteractionResponseRequest.Choice": {"name": _required(1, 100), "value": Limit(required=True)},
+    "CreateInteractionResponseRequest.Choice": {"name": _required(1, 100), "string_value": Limit(1, 6000)},
     "CreateScheduledEventRequest": {
         "name": _required(1, 100),
         "scheduled_start_time": _required(1, 64, Form.TIME),

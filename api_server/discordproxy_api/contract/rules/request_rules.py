@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from discordproxy.interactions_pb2 import CreateInteractionResponseRequest as InteractionResponse
@@ -31,6 +32,8 @@ OWN_FIELDS: Mapping[int, frozenset[str]] = {
 """By type of response that is no message: the only fields it has."""
 _NO_MESSAGE = frozenset({"choices", "title", "custom_id"})
 _ANY_RESPONSE = frozenset({"interaction_id", "interaction_token", "type", "with_response", "options"})
+
+_LAST_DAYS = {"by_month_day": 31, "by_year_day": 365}
 
 _NO_CHANNEL = "An external event has a location, no channel."
 
@@ -100,11 +103,25 @@ def _interaction_response(request: Any, _prefix: str, problems: FieldErrors) -> 
             problems.required("components")
 
 
+def _choice(choice: Any, prefix: str, problems: FieldErrors) -> None:
+    if choice.WhichOneof("value") is None:
+        problems.required(f"{prefix}value")
+    elif not isfinite(choice.number_value):
+        problems.add(f"{prefix}number_value", "NUMBER_TYPE_COERCE", "Must be a finite number.")
+
+
 def _invite(request: Any, _prefix: str, problems: FieldErrors) -> None:
     if request.target_type in _TARGETS and not getattr(request, _TARGETS[request.target_type]):
         problems.required(_TARGETS[request.target_type])
     if len(request.target_users_file) > TARGET_USERS_BYTES:
         problems.add("target_users_file", "FILE_SIZE_MAX", f"Must be {TARGET_USERS_BYTES} bytes or fewer.")
+
+
+def _recurrence(rule: Any, prefix: str, problems: FieldErrors) -> None:
+    for name, last in _LAST_DAYS.items():
+        for index, day in enumerate(getattr(rule, name)[: _LAST_DAYS["by_year_day"]]):
+            if not -1 <= day <= last:
+                problems.add(f"{prefix}{name}[{index}]", "NUMBER_TYPE_MAX", f"Must be between -1 and {last}.")
 
 
 def _theme(theme: Any, prefix: str, problems: FieldErrors) -> None:
@@ -117,12 +134,14 @@ RULES: Mapping[str, Rule] = {
     "AllowedMentions": check_mentions,
     "CreateChannelRequest": _new_tags,
     "CreateInteractionResponseRequest": _interaction_response,
+    "CreateInteractionResponseRequest.Choice": _choice,
     "CreateInviteRequest": _invite,
     "CreateScheduledEventRequest": _new_event,
     "EditScheduledEventRequest": _edited_event,
     "GetMessagesRequest": _pages,
     "ListGuildsRequest": _pages,
     "Poll": _poll,
+    "RecurrenceRule": _recurrence,
     "SharedClientTheme": _theme,
 }
 """By message name, the rules between the fields of that message."""

@@ -78,7 +78,7 @@ async def test_a_recurring_event(served):
         ({"type": "MODAL"}, "title"),
         ({"type": "MODAL", "title": "t", "custom_id": "c"}, "components"),
         ({"type": "AUTOCOMPLETE", "content": "x"}, "content"),
-        ({"type": "LAUNCH_ACTIVITY", "choices": [{"name": "x", "value": {"number_value": 1}}]}, "choices"),
+        ({"type": "LAUNCH_ACTIVITY", "choices": [{"name": "x", "number_value": 1}]}, "choices"),
         ({"content": "x", "title": "t"}, "title"),
     ],
     ids=["no-title", "no-components", "choices-with-content", "activity-with-choices", "message-with-title"],

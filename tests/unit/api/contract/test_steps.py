@@ -2,7 +2,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from google.protobuf.struct_pb2 import Value
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import load_contract
@@ -366,11 +365,9 @@ class TestInteractionResponses:
 
     def test_choices(self):
         choices = [
-            pb.CreateInteractionResponseRequest.Choice(name="One", value=Value(number_value=1)),
-            pb.CreateInteractionResponseRequest.Choice(name="1.5", value=Value(number_value=1.5)),
-            pb.CreateInteractionResponseRequest.Choice(
-                name="Two", value=Value(string_value="2"), name_localizations={"de": "Zwei"}
-            ),
+            pb.CreateInteractionResponseRequest.Choice(name="One", integer_value=1),
+            pb.CreateInteractionResponseRequest.Choice(name="1.5", number_value=1.5),
+            pb.CreateInteractionResponseRequest.Choice(name="Two", string_value="2", name_localizations={"de": "Zwei"}),
         ]
         assert self.made(type="AUTOCOMPLETE", choices=choices, users_only=True).body == {
             "type": 8,

@@ -33,14 +33,14 @@ def response(proxy):
 def test_choices_of_a_mapping(proxy, client):
     client.create_interaction_response(1, "token", type="autocomplete", choices={"One": 1, "Half": 0.5, "Two": "2"})
     assert response(proxy).type == CreateInteractionResponseRequest.AUTOCOMPLETE
-    values = [(each.name, each.value.WhichOneof("kind")) for each in response(proxy).choices]
-    assert values == [("One", "number_value"), ("Half", "number_value"), ("Two", "string_value")]
+    values = [(each.name, each.WhichOneof("value")) for each in response(proxy).choices]
+    assert values == [("One", "integer_value"), ("Half", "number_value"), ("Two", "string_value")]
     assert not response(proxy).clear
 
 
 def test_choices_as_objects(proxy, client):
     choice = CreateInteractionResponseRequest.Choice(name="One", name_localizations={"de": "Eins"})
-    choice.value.number_value = 1
+    choice.integer_value = 1
     client.create_interaction_response(1, "token", type="autocomplete", choices=iter([choice]))
     assert list(response(proxy).choices) == [choice]
 
@@ -114,6 +114,6 @@ def test_events_of_the_fake_carry_the_interaction(proxy, client):
     assert dict(used.authorizing_integration_owners) == {"0": 7}
     assert used.data.resolved.channels[5].type == Channel.GUILD_TEXT
     assert used.data.resolved.roles[3].tags[0].id == 4
-    days, to, now = (each.value for each in used.data.options)
-    assert (days.number_value, to.string_value, now.bool_value) == (3, "5", True)
+    days, to, now = used.data.options
+    assert (days.integer_value, to.string_value, now.boolean_value) == (3, "5", True)
     assert not second.HasField("interaction")
