@@ -180,7 +180,7 @@ class CreateInviteRequest(_message.Message):
     TARGET_TYPE_FIELD_NUMBER: _builtins.int
     TARGET_USER_ID_FIELD_NUMBER: _builtins.int
     TARGET_APPLICATION_ID_FIELD_NUMBER: _builtins.int
-    TARGET_USERS_FILE_FIELD_NUMBER: _builtins.int
+    USER_IDS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.int
@@ -198,14 +198,16 @@ class CreateInviteRequest(_message.Message):
     """required for target_type 1"""
     target_application_id: _builtins.int
     """required for target_type 2"""
-    target_users_file: _builtins.bytes
-    """The users who may accept the invite, as CSV: one user id per line, with or without the header `user_id`. Discord
-    processes it after the response.
-    """
     reason: _builtins.str
     @_builtins.property
     def role_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """up to 250 roles for each user who accepts; needs MANAGE_ROLES"""
+
+    @_builtins.property
+    def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Only these users may accept the invite, up to 100000. The proxy makes the CSV file, which Discord processes after
+        the response.
+        """
 
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
@@ -221,13 +223,13 @@ class CreateInviteRequest(_message.Message):
         target_type: _builtins.int | None = ...,
         target_user_id: _builtins.int | None = ...,
         target_application_id: _builtins.int | None = ...,
-        target_users_file: _builtins.bytes = ...,
+        user_ids: _abc.Iterable[_builtins.int] | None = ...,
         reason: _builtins.str = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_age", b"_max_age", "_max_uses", b"_max_uses", "_target_application_id", b"_target_application_id", "_target_type", b"_target_type", "_target_user_id", b"_target_user_id", "_temporary", b"_temporary", "_unique", b"_unique", "max_age", b"max_age", "max_uses", b"max_uses", "options", b"options", "target_application_id", b"target_application_id", "target_type", b"target_type", "target_user_id", b"target_user_id", "temporary", b"temporary", "unique", b"unique"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_age", b"_max_age", "_max_uses", b"_max_uses", "_target_application_id", b"_target_application_id", "_target_type", b"_target_type", "_target_user_id", b"_target_user_id", "_temporary", b"_temporary", "_unique", b"_unique", "channel_id", b"channel_id", "max_age", b"max_age", "max_uses", b"max_uses", "options", b"options", "reason", b"reason", "role_ids", b"role_ids", "target_application_id", b"target_application_id", "target_type", b"target_type", "target_user_id", b"target_user_id", "target_users_file", b"target_users_file", "temporary", b"temporary", "unique", b"unique"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_age", b"_max_age", "_max_uses", b"_max_uses", "_target_application_id", b"_target_application_id", "_target_type", b"_target_type", "_target_user_id", b"_target_user_id", "_temporary", b"_temporary", "_unique", b"_unique", "channel_id", b"channel_id", "max_age", b"max_age", "max_uses", b"max_uses", "options", b"options", "reason", b"reason", "role_ids", b"role_ids", "target_application_id", b"target_application_id", "target_type", b"target_type", "target_user_id", b"target_user_id", "temporary", b"temporary", "unique", b"unique", "user_ids", b"user_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_age: _TypeAlias = _typing.Literal["max_age"]  # noqa: Y015
     _WhichOneofArgType__max_age: _TypeAlias = _typing.Literal["_max_age", b"_max_age"]  # noqa: Y015

@@ -48,7 +48,6 @@ VALUES = {
     "target_application_id": 21,
     "target_type": 1,
     "target_user_id": 22,
-    "target_users": [8, 9],
     "scheduled_start_time": "2026-11-23T12:00:00Z",
     "entity_type": 3,
     "type": Channel.PUBLIC_THREAD,

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from discordproxy import annotations_pb2
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract.contract import Rpc, field_option, is_list, request_parts
-from discordproxy_api.contract.encode import is_map
+from discordproxy_api.contract.contract import Rpc, field_option, is_list, is_map, request_parts
 from discordproxy_api.contract.rules.limits import INT32, NEVER_RESET, Form, Limit, limits_of
 from discordproxy_api.contract.rules.message_request import COMPONENTS_V2
 from discordproxy_api.contract.rules.request_rules import OWN_FIELDS

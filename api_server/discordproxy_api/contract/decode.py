@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract.contract import field_option, is_list, json_key
+from discordproxy_api.contract.contract import field_option, is_list, is_map, json_key
 from discordproxy_api.contract.encode import enum_offset
 from discordproxy_api.contract.legacy_shapes import COMPLETIONS, LISTS, UNCHANGED
 
@@ -112,7 +112,7 @@ class Readers:
 
     def convert(self, field: FieldDescriptor) -> Convert:
         """Return the conversion of a field's JSON value."""
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        if is_map(field) and field.message_type is not None:
             key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
             return _map(_scalar(key), _made(value, self._single(value)))
         one = self._single(field)

@@ -26,7 +26,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract.contract import field_option, is_list, is_sent, json_key
+from discordproxy_api.contract.contract import field_option, is_list, is_map, is_sent, json_key
 
 Json = dict[str, Any]
 Write = Callable[[Any], Json]
@@ -118,11 +118,6 @@ class Writers:
             return f"str({value})"  # Discord expects snowflakes and permissions as strings
         offset = enum_offset(field)
         return f"{value} + {offset}" if offset else value
-
-
-def is_map(field: FieldDescriptor) -> bool:
-    """Return whether the field is a map. Maps of requests are from text to text."""
-    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def enum_offset(field: FieldDescriptor) -> int:

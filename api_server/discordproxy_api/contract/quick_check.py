@@ -30,8 +30,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from discordproxy import annotations_pb2
 from discordproxy.messages_pb2 import OVERFLOW_ERROR, Message
 from discordproxy_api.calls.field_errors import FieldErrors
-from discordproxy_api.contract.contract import Rpc, field_option, is_list, request_parts
-from discordproxy_api.contract.encode import contains_itself, is_map
+from discordproxy_api.contract.contract import Rpc, field_option, is_list, is_map, request_parts
+from discordproxy_api.contract.encode import contains_itself
 from discordproxy_api.contract.rules.checks import BIT_FIELDS, NUMBERS, PATH_SEGMENT, allowed_numbers
 from discordproxy_api.contract.rules.limits import (
     CONTENT,

@@ -10,9 +10,9 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract.contract import field_option, is_list, json_key
+from discordproxy_api.contract.contract import field_option, is_list, is_map, json_key
 from discordproxy_api.contract.decode import MAX_DEPTH, Convert, Reader, Readers, Values
-from discordproxy_api.contract.encode import enum_offset, is_map
+from discordproxy_api.contract.encode import enum_offset
 from discordproxy_api.contract.legacy_shapes import LISTS
 
 UNEXPECTED = (ValueError, TypeError, OverflowError, AttributeError)

@@ -163,9 +163,9 @@ def _response_data(request: Any, outgoing: Outgoing) -> dict[str, Any]:
 
 
 def _create_invite(request: Any, outgoing: Outgoing, _circumstances: Circumstances) -> list[Outgoing]:
-    if request.target_users_file:
-        file = OutgoingFile("target_users_file", "target_users.csv", request.target_users_file, "text/csv")
-        return [replace(outgoing, files=[file])]
+    if request.user_ids:
+        content = "\n".join(["user_id", *map(str, request.user_ids)]) + "\n"
+        outgoing.files = [OutgoingFile("target_users_file", "users.csv", content.encode(), "text/csv")]
     return [outgoing]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from discordproxy._async.calls import AsyncCalls
 from discordproxy._requests.checks import convert, items, make
-from discordproxy._requests.compose import fill, patch, split_call, user_list
+from discordproxy._requests.compose import fill, patch, split_call
 from discordproxy.discord_api_pb2 import (
     ChannelId,
     ChannelOverwriteId,
@@ -118,7 +118,7 @@ class AsyncChannelCalls(AsyncCalls):
         temporary: bool | None = None,
         unique: bool | None = None,
         role_ids: Iterable[int] = (),
-        target_users: Iterable[int] = (),
+        user_ids: Iterable[int] = (),
         target_type: int | None = None,
         target_user_id: int | None = None,
         target_application_id: int | None = None,
@@ -134,7 +134,7 @@ class AsyncChannelCalls(AsyncCalls):
             temporary: Whether members without a role are removed when they disconnect.
             unique: Whether to create a new invite even if a similar one exists.
             role_ids: Up to 250 roles that each user who accepts receives.
-            target_users: Ids of the users who may accept the invite. Discord processes them after the response.
+            user_ids: Ids of the only users who may accept the invite. Discord processes them after the response.
             target_type: In a voice channel: 1 shows the stream of `target_user_id`, 2 opens the embedded application
                 `target_application_id`.
             target_user_id: See `target_type`.
@@ -150,7 +150,7 @@ class AsyncChannelCalls(AsyncCalls):
             temporary=temporary,
             unique=unique,
             role_ids=items("role_ids", role_ids),
-            target_users_file=user_list(target_users),
+            user_ids=items("user_ids", user_ids),
             target_type=target_type,
             target_user_id=target_user_id,
             target_application_id=target_application_id,

@@ -260,12 +260,6 @@ def to_choices(choices: ChoicesLike) -> list[CreateInteractionResponseRequest.Ch
     return items("choices", choices)
 
 
-def user_list(user_ids: Iterable[int]) -> bytes:
-    """Return user ids as the CSV file that Discord expects; empty without ids."""
-    ids = [convert("target_users", int, each) for each in items("target_users", user_ids)]
-    return "\n".join(["user_id", *map(str, ids), ""]).encode() if ids else b""
-
-
 def to_reference(message: Message | int) -> Message.Reference:
     """Return the reference to the message that a reply belongs to."""
     return Message.Reference(message_id=message if isinstance(message, int) else message.id)

@@ -9,8 +9,8 @@ from typing import Any
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from discordproxy_api.calls.field_errors import FieldErrors
-from discordproxy_api.contract.contract import is_list
-from discordproxy_api.contract.encode import enum_offset, is_map
+from discordproxy_api.contract.contract import is_list, is_map
+from discordproxy_api.contract.encode import enum_offset
 from discordproxy_api.contract.rules.file_names import ATTACHMENT
 from discordproxy_api.contract.rules.limits import INT32, MAX_SNOWFLAKE, MAX_TEXTS, PATH_FORMS, TEXT, TOKEN, Form, Limit
 

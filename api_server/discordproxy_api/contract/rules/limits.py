@@ -22,8 +22,8 @@ POLL_ANSWER = 55
 FILE_BYTES = 100 * 1024 * 1024
 """Of one file, in a guild of the highest boost level; Discord rejects lower limits itself (40005)."""
 THEME_COLORS = 5
-TARGET_USERS_BYTES = 8 * 1024 * 1024
-"""Limit of the proxy for the users of an invite: 400,000 ids."""
+TARGET_USERS = 100_000
+"""Limit of the proxy for the users of an invite."""
 REASON = 512
 TEXT = 100
 """Of one text of a map, such as the translations of a name."""
@@ -271,6 +271,7 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "max_uses": Limit(0, 100),
         "role_ids": Limit(most=250),
         "target_type": _choice(1, 2),
+        "user_ids": Limit(most=TARGET_USERS),
     },
     "AddGuildMemberRequest": {
         "access_token": _required(1, 10240),

@@ -11,7 +11,6 @@ from discordproxy_api.contract.rules.limits import (
     POLL_ANSWER,
     POLL_ANSWERS,
     POLL_TEXT,
-    TARGET_USERS_BYTES,
     THEME_COLORS,
 )
 from discordproxy_api.contract.rules.message_request import has
@@ -113,8 +112,6 @@ def _choice(choice: Any, prefix: str, problems: FieldErrors) -> None:
 def _invite(request: Any, _prefix: str, problems: FieldErrors) -> None:
     if request.target_type in _TARGETS and not getattr(request, _TARGETS[request.target_type]):
         problems.required(_TARGETS[request.target_type])
-    if len(request.target_users_file) > TARGET_USERS_BYTES:
-        problems.add("target_users_file", "FILE_SIZE_MAX", f"Must be {TARGET_USERS_BYTES} bytes or fewer.")
 
 
 def _recurrence(rule: Any, prefix: str, problems: FieldErrors) -> None:

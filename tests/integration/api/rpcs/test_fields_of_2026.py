@@ -46,7 +46,7 @@ async def test_a_channel_without_an_application(served):
 
 
 async def test_an_invite_with_roles_and_users(served):
-    request = pb.CreateInviteRequest(channel_id=CHANNEL, role_ids=[ROLE], target_users_file=b"user_id\n5\n")
+    request = pb.CreateInviteRequest(channel_id=CHANNEL, role_ids=[ROLE], user_ids=[5])
     invite = (await served.stub.CreateInvite(request)).invite
     assert [role.id for role in invite.roles] == [ROLE]
     assert invite.guild_id == GUILD

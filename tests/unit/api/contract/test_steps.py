@@ -417,10 +417,10 @@ class TestInteractionResponses:
 
 
 def test_the_users_of_an_invite_are_a_file():
-    (part,) = plan("CreateInvite", channel_id=1, role_ids=[5], target_users_file=b"user_id\n7\n")
+    (part,) = plan("CreateInvite", channel_id=1, role_ids=[5], user_ids=[7, 8])
     assert part.body == {"role_ids": ["5"]}
     (file,) = part.files
-    assert (file.field, file.filename, file.content) == ("target_users_file", "target_users.csv", b"user_id\n7\n")
+    assert (file.field, file.filename, file.content) == ("target_users_file", "users.csv", b"user_id\n7\n8\n")
 
 
 def test_a_recurring_event():

@@ -66,11 +66,11 @@ def test_a_modal_has_no_flags(proxy, client):
 
 
 def test_the_users_of_an_invite(proxy, client):
-    client.create_invite(5, role_ids=[6], target_users=[7, 8])
+    client.create_invite(5, role_ids=[6], user_ids=[7, 8])
     client.create_invite(5)
     first, second = proxy.requests("CreateInvite")
-    assert (list(first.role_ids), first.target_users_file) == ([6], b"user_id\n7\n8\n")
-    assert second.target_users_file == b""
+    assert (list(first.role_ids), list(first.user_ids)) == ([6], [7, 8])
+    assert not second.user_ids
 
 
 def test_attachments_of_the_fake(proxy, client):
