@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run site screenshots site-installed node-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
+.PHONY: help run site screenshots site-installed node-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed languages languages-installed matrix libraries clean
 
 help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -62,6 +62,9 @@ prism: .venv/dev.stamp prism-installed  ## validate every RPC with Prism; requir
 pyright: .venv/dev.stamp pyright-installed  ## check the client's types with pyright, strict; requires Node 20
 	@.pyright/node_modules/.bin/pyright
 
+languages: .venv/dev.stamp generators languages-installed  ## compile and run clients in TypeScript (Node 20), and in Go where it is installed
+	@$(BIN)/pytest tests/contract/wire/test_other_languages.py $(ARGS)
+
 matrix: .venv/dev.stamp  ## run the client's tests on every Python, protobuf and grpcio; ARGS="--tags ends" for lowest and newest
 	@$(BIN)/nox $(ARGS)
 
@@ -75,7 +78,7 @@ bench-%: .venv/dev.stamp  ## run one benchmark, such as bench-speed or bench-foo
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)
 
 clean:  ## remove environments, caches and build output
-	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .node .peers .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .node .typescript .peers .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(CODE) tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments: a stamp that is newer than its prerequisites marks a complete environment.
@@ -126,6 +129,14 @@ node-installed: .node/1.stamp
 	@npm install --silent --no-audit --no-fund --no-package-lock --no-save --ignore-scripts --prefix .node \
 		@grpc/grpc-js@1 @grpc/proto-loader@0.8 @bufbuild/protobuf@2 @bufbuild/protoc-gen-es@2 @connectrpc/connect@2 \
 		@connectrpc/connect-node@2 typescript@5 @types/node@20
+	@touch $@
+
+languages-installed: .typescript/5.9.3.stamp
+
+.typescript/%.stamp:
+	@npm install --silent --no-audit --no-fund --no-package-lock --no-save --ignore-scripts --prefix .typescript \
+		@bufbuild/protoc-gen-es@2.10.2 @bufbuild/protobuf@2.10.2 @connectrpc/connect@2.1.1 \
+		@connectrpc/connect-node@2.1.1 @types/node@20 typescript@$*
 	@touch $@
 
 pyright-installed: .pyright/1.1.414.stamp

@@ -122,6 +122,8 @@ class Channel(_message.Message):
     DEFAULT_SORT_ORDER_FIELD_NUMBER: _builtins.int
     DEFAULT_FORUM_LAYOUT_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    DEFAULT_TAG_SETTING_FIELD_NUMBER: _builtins.int
+    APP_PERMISSIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     type: Global___Channel.Type.ValueType
     guild_id: _builtins.int
@@ -140,6 +142,7 @@ class Channel(_message.Message):
     icon: _builtins.str
     owner_id: _builtins.int
     application_id: _builtins.int
+    """0 also if Discord sends null"""
     managed: _builtins.bool
     last_pin_timestamp: _builtins.str
     rtc_region: _builtins.str
@@ -157,6 +160,10 @@ class Channel(_message.Message):
     default_sort_order: _builtins.int
     default_forum_layout: _builtins.int
     status: _builtins.str
+    default_tag_setting: _builtins.str
+    """search by several tags: "match_all" or "match_some" """
+    app_permissions: _builtins.str
+    """the bot's permissions as a decimal bit set; resolved channels of interactions only"""
     @_builtins.property
     def permission_overwrites(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionOverwrite]:
         """this number was unassigned in 1.5.1"""
@@ -212,10 +219,12 @@ class Channel(_message.Message):
         default_sort_order: _builtins.int | None = ...,
         default_forum_layout: _builtins.int = ...,
         status: _builtins.str = ...,
+        default_tag_setting: _builtins.str = ...,
+        app_permissions: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_default_sort_order", b"_default_sort_order", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "member", b"member", "thread_metadata", b"thread_metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_default_sort_order", b"_default_sort_order", "application_id", b"application_id", "applied_tags", b"applied_tags", "available_tags", b"available_tags", "bitrate", b"bitrate", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "flags", b"flags", "guild_id", b"guild_id", "icon", b"icon", "id", b"id", "last_message_id", b"last_message_id", "last_pin_timestamp", b"last_pin_timestamp", "managed", b"managed", "member", b"member", "member_count", b"member_count", "message_count", b"message_count", "name", b"name", "nsfw", b"nsfw", "owner_id", b"owner_id", "parent_id", b"parent_id", "permission_overwrites", b"permission_overwrites", "permissions", b"permissions", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "recipients", b"recipients", "rtc_region", b"rtc_region", "status", b"status", "thread_metadata", b"thread_metadata", "topic", b"topic", "total_message_sent", b"total_message_sent", "type", b"type", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_default_sort_order", b"_default_sort_order", "app_permissions", b"app_permissions", "application_id", b"application_id", "applied_tags", b"applied_tags", "available_tags", b"available_tags", "bitrate", b"bitrate", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_tag_setting", b"default_tag_setting", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "flags", b"flags", "guild_id", b"guild_id", "icon", b"icon", "id", b"id", "last_message_id", b"last_message_id", "last_pin_timestamp", b"last_pin_timestamp", "managed", b"managed", "member", b"member", "member_count", b"member_count", "message_count", b"message_count", "name", b"name", "nsfw", b"nsfw", "owner_id", b"owner_id", "parent_id", b"parent_id", "permission_overwrites", b"permission_overwrites", "permissions", b"permissions", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "recipients", b"recipients", "rtc_region", b"rtc_region", "status", b"status", "thread_metadata", b"thread_metadata", "topic", b"topic", "total_message_sent", b"total_message_sent", "type", b"type", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__default_sort_order: _TypeAlias = _typing.Literal["default_sort_order"]  # noqa: Y015
     _WhichOneofArgType__default_sort_order: _TypeAlias = _typing.Literal["_default_sort_order", b"_default_sort_order"]  # noqa: Y015
@@ -526,6 +535,7 @@ class CreateChannelRequest(_message.Message):
     AVAILABLE_TAGS_FIELD_NUMBER: _builtins.int
     DEFAULT_SORT_ORDER_FIELD_NUMBER: _builtins.int
     DEFAULT_FORUM_LAYOUT_FIELD_NUMBER: _builtins.int
+    DEFAULT_TAG_SETTING_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     guild_id: _builtins.int
@@ -556,6 +566,8 @@ class CreateChannelRequest(_message.Message):
     """0 latest activity, 1 creation date"""
     default_forum_layout: _builtins.int
     """0 not set, 1 list, 2 gallery"""
+    default_tag_setting: _builtins.str
+    """"match_all" or "match_some" """
     reason: _builtins.str
     @_builtins.property
     def permission_overwrites(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionOverwrite]:
@@ -591,12 +603,13 @@ class CreateChannelRequest(_message.Message):
         available_tags: _abc.Iterable[Global___ForumTag] | None = ...,
         default_sort_order: _builtins.int | None = ...,
         default_forum_layout: _builtins.int | None = ...,
+        default_tag_setting: _builtins.str | None = ...,
         reason: _builtins.str = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_bitrate", b"_bitrate", "_default_auto_archive_duration", b"_default_auto_archive_duration", "_default_forum_layout", b"_default_forum_layout", "_default_sort_order", b"_default_sort_order", "_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user", "_nsfw", b"_nsfw", "_parent_id", b"_parent_id", "_position", b"_position", "_rate_limit_per_user", b"_rate_limit_per_user", "_rtc_region", b"_rtc_region", "_topic", b"_topic", "_user_limit", b"_user_limit", "_video_quality_mode", b"_video_quality_mode", "bitrate", b"bitrate", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "nsfw", b"nsfw", "options", b"options", "parent_id", b"parent_id", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "rtc_region", b"rtc_region", "topic", b"topic", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bitrate", b"_bitrate", "_default_auto_archive_duration", b"_default_auto_archive_duration", "_default_forum_layout", b"_default_forum_layout", "_default_sort_order", b"_default_sort_order", "_default_tag_setting", b"_default_tag_setting", "_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user", "_nsfw", b"_nsfw", "_parent_id", b"_parent_id", "_position", b"_position", "_rate_limit_per_user", b"_rate_limit_per_user", "_rtc_region", b"_rtc_region", "_topic", b"_topic", "_user_limit", b"_user_limit", "_video_quality_mode", b"_video_quality_mode", "bitrate", b"bitrate", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_tag_setting", b"default_tag_setting", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "nsfw", b"nsfw", "options", b"options", "parent_id", b"parent_id", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "rtc_region", b"rtc_region", "topic", b"topic", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bitrate", b"_bitrate", "_default_auto_archive_duration", b"_default_auto_archive_duration", "_default_forum_layout", b"_default_forum_layout", "_default_sort_order", b"_default_sort_order", "_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user", "_nsfw", b"_nsfw", "_parent_id", b"_parent_id", "_position", b"_position", "_rate_limit_per_user", b"_rate_limit_per_user", "_rtc_region", b"_rtc_region", "_topic", b"_topic", "_user_limit", b"_user_limit", "_video_quality_mode", b"_video_quality_mode", "available_tags", b"available_tags", "bitrate", b"bitrate", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "guild_id", b"guild_id", "name", b"name", "nsfw", b"nsfw", "options", b"options", "parent_id", b"parent_id", "permission_overwrites", b"permission_overwrites", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "reason", b"reason", "rtc_region", b"rtc_region", "topic", b"topic", "type", b"type", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bitrate", b"_bitrate", "_default_auto_archive_duration", b"_default_auto_archive_duration", "_default_forum_layout", b"_default_forum_layout", "_default_sort_order", b"_default_sort_order", "_default_tag_setting", b"_default_tag_setting", "_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user", "_nsfw", b"_nsfw", "_parent_id", b"_parent_id", "_position", b"_position", "_rate_limit_per_user", b"_rate_limit_per_user", "_rtc_region", b"_rtc_region", "_topic", b"_topic", "_user_limit", b"_user_limit", "_video_quality_mode", b"_video_quality_mode", "available_tags", b"available_tags", "bitrate", b"bitrate", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_tag_setting", b"default_tag_setting", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "guild_id", b"guild_id", "name", b"name", "nsfw", b"nsfw", "options", b"options", "parent_id", b"parent_id", "permission_overwrites", b"permission_overwrites", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "reason", b"reason", "rtc_region", b"rtc_region", "topic", b"topic", "type", b"type", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bitrate: _TypeAlias = _typing.Literal["bitrate"]  # noqa: Y015
     _WhichOneofArgType__bitrate: _TypeAlias = _typing.Literal["_bitrate", b"_bitrate"]  # noqa: Y015
@@ -606,6 +619,8 @@ class CreateChannelRequest(_message.Message):
     _WhichOneofArgType__default_forum_layout: _TypeAlias = _typing.Literal["_default_forum_layout", b"_default_forum_layout"]  # noqa: Y015
     _WhichOneofReturnType__default_sort_order: _TypeAlias = _typing.Literal["default_sort_order"]  # noqa: Y015
     _WhichOneofArgType__default_sort_order: _TypeAlias = _typing.Literal["_default_sort_order", b"_default_sort_order"]  # noqa: Y015
+    _WhichOneofReturnType__default_tag_setting: _TypeAlias = _typing.Literal["default_tag_setting"]  # noqa: Y015
+    _WhichOneofArgType__default_tag_setting: _TypeAlias = _typing.Literal["_default_tag_setting", b"_default_tag_setting"]  # noqa: Y015
     _WhichOneofReturnType__default_thread_rate_limit_per_user: _TypeAlias = _typing.Literal["default_thread_rate_limit_per_user"]  # noqa: Y015
     _WhichOneofArgType__default_thread_rate_limit_per_user: _TypeAlias = _typing.Literal["_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user"]  # noqa: Y015
     _WhichOneofReturnType__nsfw: _TypeAlias = _typing.Literal["nsfw"]  # noqa: Y015
@@ -632,6 +647,8 @@ class CreateChannelRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__default_forum_layout) -> _WhichOneofReturnType__default_forum_layout | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__default_sort_order) -> _WhichOneofReturnType__default_sort_order | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__default_tag_setting) -> _WhichOneofReturnType__default_tag_setting | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__default_thread_rate_limit_per_user) -> _WhichOneofReturnType__default_thread_rate_limit_per_user | None: ...
     @_typing.overload
@@ -684,6 +701,7 @@ class EditChannelRequest(_message.Message):
     INVITABLE_FIELD_NUMBER: _builtins.int
     AUTO_ARCHIVE_DURATION_FIELD_NUMBER: _builtins.int
     APPLIED_TAGS_FIELD_NUMBER: _builtins.int
+    DEFAULT_TAG_SETTING_FIELD_NUMBER: _builtins.int
     CLEAR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
@@ -711,6 +729,8 @@ class EditChannelRequest(_message.Message):
     invitable: _builtins.bool
     auto_archive_duration: _builtins.int
     """minutes: 60, 1440, 4320 or 10080"""
+    default_tag_setting: _builtins.str
+    """channels, as in CreateChannelRequest"""
     reason: _builtins.str
     @_builtins.property
     def permission_overwrites(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionOverwrite]: ...
@@ -754,13 +774,14 @@ class EditChannelRequest(_message.Message):
         invitable: _builtins.bool | None = ...,
         auto_archive_duration: _builtins.int | None = ...,
         applied_tags: _abc.Iterable[_builtins.int] | None = ...,
+        default_tag_setting: _builtins.str | None = ...,
         clear: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_auto_archive_duration", b"_auto_archive_duration", "_bitrate", b"_bitrate", "_default_auto_archive_duration", b"_default_auto_archive_duration", "_default_forum_layout", b"_default_forum_layout", "_default_sort_order", b"_default_sort_order", "_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user", "_flags", b"_flags", "_invitable", b"_invitable", "_locked", b"_locked", "_name", b"_name", "_nsfw", b"_nsfw", "_parent_id", b"_parent_id", "_position", b"_position", "_rate_limit_per_user", b"_rate_limit_per_user", "_rtc_region", b"_rtc_region", "_topic", b"_topic", "_type", b"_type", "_user_limit", b"_user_limit", "_video_quality_mode", b"_video_quality_mode", "archived", b"archived", "auto_archive_duration", b"auto_archive_duration", "bitrate", b"bitrate", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "flags", b"flags", "invitable", b"invitable", "locked", b"locked", "name", b"name", "nsfw", b"nsfw", "options", b"options", "parent_id", b"parent_id", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "rtc_region", b"rtc_region", "topic", b"topic", "type", b"type", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_auto_archive_duration", b"_auto_archive_duration", "_bitrate", b"_bitrate", "_default_auto_archive_duration", b"_default_auto_archive_duration", "_default_forum_layout", b"_default_forum_layout", "_default_sort_order", b"_default_sort_order", "_default_tag_setting", b"_default_tag_setting", "_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user", "_flags", b"_flags", "_invitable", b"_invitable", "_locked", b"_locked", "_name", b"_name", "_nsfw", b"_nsfw", "_parent_id", b"_parent_id", "_position", b"_position", "_rate_limit_per_user", b"_rate_limit_per_user", "_rtc_region", b"_rtc_region", "_topic", b"_topic", "_type", b"_type", "_user_limit", b"_user_limit", "_video_quality_mode", b"_video_quality_mode", "archived", b"archived", "auto_archive_duration", b"auto_archive_duration", "bitrate", b"bitrate", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_tag_setting", b"default_tag_setting", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "flags", b"flags", "invitable", b"invitable", "locked", b"locked", "name", b"name", "nsfw", b"nsfw", "options", b"options", "parent_id", b"parent_id", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "rtc_region", b"rtc_region", "topic", b"topic", "type", b"type", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_auto_archive_duration", b"_auto_archive_duration", "_bitrate", b"_bitrate", "_default_auto_archive_duration", b"_default_auto_archive_duration", "_default_forum_layout", b"_default_forum_layout", "_default_sort_order", b"_default_sort_order", "_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user", "_flags", b"_flags", "_invitable", b"_invitable", "_locked", b"_locked", "_name", b"_name", "_nsfw", b"_nsfw", "_parent_id", b"_parent_id", "_position", b"_position", "_rate_limit_per_user", b"_rate_limit_per_user", "_rtc_region", b"_rtc_region", "_topic", b"_topic", "_type", b"_type", "_user_limit", b"_user_limit", "_video_quality_mode", b"_video_quality_mode", "applied_tags", b"applied_tags", "archived", b"archived", "auto_archive_duration", b"auto_archive_duration", "available_tags", b"available_tags", "bitrate", b"bitrate", "channel_id", b"channel_id", "clear", b"clear", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "flags", b"flags", "invitable", b"invitable", "locked", b"locked", "name", b"name", "nsfw", b"nsfw", "options", b"options", "parent_id", b"parent_id", "permission_overwrites", b"permission_overwrites", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "reason", b"reason", "rtc_region", b"rtc_region", "topic", b"topic", "type", b"type", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_auto_archive_duration", b"_auto_archive_duration", "_bitrate", b"_bitrate", "_default_auto_archive_duration", b"_default_auto_archive_duration", "_default_forum_layout", b"_default_forum_layout", "_default_sort_order", b"_default_sort_order", "_default_tag_setting", b"_default_tag_setting", "_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user", "_flags", b"_flags", "_invitable", b"_invitable", "_locked", b"_locked", "_name", b"_name", "_nsfw", b"_nsfw", "_parent_id", b"_parent_id", "_position", b"_position", "_rate_limit_per_user", b"_rate_limit_per_user", "_rtc_region", b"_rtc_region", "_topic", b"_topic", "_type", b"_type", "_user_limit", b"_user_limit", "_video_quality_mode", b"_video_quality_mode", "applied_tags", b"applied_tags", "archived", b"archived", "auto_archive_duration", b"auto_archive_duration", "available_tags", b"available_tags", "bitrate", b"bitrate", "channel_id", b"channel_id", "clear", b"clear", "default_auto_archive_duration", b"default_auto_archive_duration", "default_forum_layout", b"default_forum_layout", "default_reaction_emoji", b"default_reaction_emoji", "default_sort_order", b"default_sort_order", "default_tag_setting", b"default_tag_setting", "default_thread_rate_limit_per_user", b"default_thread_rate_limit_per_user", "flags", b"flags", "invitable", b"invitable", "locked", b"locked", "name", b"name", "nsfw", b"nsfw", "options", b"options", "parent_id", b"parent_id", "permission_overwrites", b"permission_overwrites", "position", b"position", "rate_limit_per_user", b"rate_limit_per_user", "reason", b"reason", "rtc_region", b"rtc_region", "topic", b"topic", "type", b"type", "user_limit", b"user_limit", "video_quality_mode", b"video_quality_mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__archived: _TypeAlias = _typing.Literal["archived"]  # noqa: Y015
     _WhichOneofArgType__archived: _TypeAlias = _typing.Literal["_archived", b"_archived"]  # noqa: Y015
@@ -774,6 +795,8 @@ class EditChannelRequest(_message.Message):
     _WhichOneofArgType__default_forum_layout: _TypeAlias = _typing.Literal["_default_forum_layout", b"_default_forum_layout"]  # noqa: Y015
     _WhichOneofReturnType__default_sort_order: _TypeAlias = _typing.Literal["default_sort_order"]  # noqa: Y015
     _WhichOneofArgType__default_sort_order: _TypeAlias = _typing.Literal["_default_sort_order", b"_default_sort_order"]  # noqa: Y015
+    _WhichOneofReturnType__default_tag_setting: _TypeAlias = _typing.Literal["default_tag_setting"]  # noqa: Y015
+    _WhichOneofArgType__default_tag_setting: _TypeAlias = _typing.Literal["_default_tag_setting", b"_default_tag_setting"]  # noqa: Y015
     _WhichOneofReturnType__default_thread_rate_limit_per_user: _TypeAlias = _typing.Literal["default_thread_rate_limit_per_user"]  # noqa: Y015
     _WhichOneofArgType__default_thread_rate_limit_per_user: _TypeAlias = _typing.Literal["_default_thread_rate_limit_per_user", b"_default_thread_rate_limit_per_user"]  # noqa: Y015
     _WhichOneofReturnType__flags: _TypeAlias = _typing.Literal["flags"]  # noqa: Y015
@@ -814,6 +837,8 @@ class EditChannelRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__default_forum_layout) -> _WhichOneofReturnType__default_forum_layout | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__default_sort_order) -> _WhichOneofReturnType__default_sort_order | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__default_tag_setting) -> _WhichOneofReturnType__default_tag_setting | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__default_thread_rate_limit_per_user) -> _WhichOneofReturnType__default_thread_rate_limit_per_user | None: ...
     @_typing.overload

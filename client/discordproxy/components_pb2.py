@@ -27,14 +27,14 @@ from discordproxy import channels_pb2 as discordproxy_dot_channels__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64iscordproxy/components.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xdf\x10\n\tComponent\x12)\n\x04type\x18\x01 \x01(\x0e\x32\x1b.discord_api.Component.Type\x12\x0f\n\x02id\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12*\n\ncomponents\x18\x03 \x03(\x0b\x32\x16.discord_api.Component\x12)\n\taccessory\x18\x04 \x01(\x0b\x32\x16.discord_api.Component\x12\x11\n\tcustom_id\x18\x05 \x01(\t\x12\x31\n\x05style\x18\x06 \x01(\x0e\x32\".discord_api.Component.ButtonStyle\x12\r\n\x05label\x18\x07 \x01(\t\x12+\n\x05\x65moji\x18\x08 \x01(\x0b\x32\x1c.discord_api.Component.Emoji\x12\x0b\n\x03url\x18\t \x01(\t\x12\x0e\n\x06sku_id\x18\n \x01(\x04\x12\x10\n\x08\x64isabled\x18\x0b \x01(\x08\x12.\n\x07options\x18\x0c \x03(\x0b\x32\x1d.discord_api.Component.Option\x12\x13\n\x0bplaceholder\x18\r \x01(\t\x12\x17\n\nmin_values\x18\x0e \x01(\x05H\x01\x88\x01\x01\x12\x17\n\nmax_values\x18\x0f \x01(\x05H\x02\x88\x01\x01\x12\x30\n\rchannel_types\x18\x10 \x03(\x0e\x32\x19.discord_api.Channel.Type\x12;\n\x0e\x64\x65\x66\x61ult_values\x18\x11 \x03(\x0b\x32#.discord_api.Component.DefaultValue\x12\x15\n\x08required\x18\x12 \x01(\x08H\x03\x88\x01\x01\x12\x0f\n\x07\x63ontent\x18\x13 \x01(\t\x12+\n\x05media\x18\x14 \x01(\x0b\x32\x1c.discord_api.Component.Media\x12\x13\n\x0b\x64\x65scription\x18\x15 \x01(\t\x12\x0f\n\x07spoiler\x18\x16 \x01(\x08\x12\x31\n\x05items\x18\x17 \x03(\x0b\x32\".discord_api.Component.GalleryItem\x12*\n\x04\x66ile\x18\x18 \x01(\x0b\x32\x1c.discord_api.Component.Media\x12\x12\n\x04name\x18\x19 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x12\n\x04size\x18\x1a \x01(\x05\x42\x04\xb0\xb5\x18\x01\x12\x14\n\x07\x64ivider\x18\x1b \x01(\x08H\x04\x88\x01\x01\x12\x14\n\x07spacing\x18\x1c \x01(\x05H\x05\x88\x01\x01\x12\x19\n\x0c\x61\x63\x63\x65nt_color\x18\x1d \x01(\x05H\x06\x88\x01\x01\x12\x12\n\x05value\x18\x1e \x01(\tH\x07\x88\x01\x01\x12\x17\n\nmin_length\x18\x1f \x01(\x05H\x08\x88\x01\x01\x12\x17\n\nmax_length\x18  \x01(\x05H\t\x88\x01\x01\x12)\n\tcomponent\x18! \x01(\x0b\x32\x16.discord_api.Component\x12\x14\n\x07\x64\x65\x66\x61ult\x18\" \x01(\x08H\n\x88\x01\x01\x12,\n\x05\x65xtra\x18\x63 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xa0\xb5\x18\x01\x1a\x33\n\x05\x45moji\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x61nimated\x18\x03 \x01(\x08\x1a\x91\x01\n\x05Media\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x17\n\tproxy_url\x18\x02 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x14\n\x06height\x18\x03 \x01(\x05\x42\x04\xb0\xb5\x18\x01\x12\x13\n\x05width\x18\x04 \x01(\x05\x42\x04\xb0\xb5\x18\x01\x12\x1a\n\x0c\x63ontent_type\x18\x05 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x1b\n\rattachment_id\x18\x06 \x01(\x04\x42\x04\xb0\xb5\x18\x01\x1a`\n\x0bGalleryItem\x12+\n\x05media\x18\x01 \x01(\x0b\x32\x1c.discord_api.Component.Media\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07spoiler\x18\x03 \x01(\x08\x1ay\n\x06Option\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12+\n\x05\x65moji\x18\x04 \x01(\x0b\x32\x1c.discord_api.Component.Emoji\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\x08\x1a(\n\x0c\x44\x65\x66\x61ultValue\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04type\x18\x02 \x01(\t\"\xda\x02\n\x04Type\x12\r\n\tUNDEFINED\x10\x00\x12\x0e\n\nACTION_ROW\x10\x01\x12\n\n\x06\x42UTTON\x10\x02\x12\x11\n\rSTRING_SELECT\x10\x03\x12\x0e\n\nTEXT_INPUT\x10\x04\x12\x0f\n\x0bUSER_SELECT\x10\x05\x12\x0f\n\x0bROLE_SELECT\x10\x06\x12\x16\n\x12MENTIONABLE_SELECT\x10\x07\x12\x12\n\x0e\x43HANNEL_SELECT\x10\x08\x12\x0b\n\x07SECTION\x10\t\x12\x10\n\x0cTEXT_DISPLAY\x10\n\x12\r\n\tTHUMBNAIL\x10\x0b\x12\x11\n\rMEDIA_GALLERY\x10\x0c\x12\x08\n\x04\x46ILE\x10\r\x12\r\n\tSEPARATOR\x10\x0e\x12\r\n\tCONTAINER\x10\x11\x12\t\n\x05LABEL\x10\x12\x12\x0f\n\x0b\x46ILE_UPLOAD\x10\x13\x12\x0f\n\x0bRADIO_GROUP\x10\x15\x12\x12\n\x0e\x43HECKBOX_GROUP\x10\x16\x12\x0c\n\x08\x43HECKBOX\x10\x17\"n\n\x0b\x42uttonStyle\x12\x13\n\x0fSTYLE_UNDEFINED\x10\x00\x12\x0b\n\x07PRIMARY\x10\x01\x12\r\n\tSECONDARY\x10\x02\x12\x0b\n\x07SUCCESS\x10\x03\x12\n\n\x06\x44\x41NGER\x10\x04\x12\x08\n\x04LINK\x10\x05\x12\x0b\n\x07PREMIUM\x10\x06\x42\x05\n\x03_idB\r\n\x0b_min_valuesB\r\n\x0b_max_valuesB\x0b\n\t_requiredB\n\n\x08_dividerB\n\n\x08_spacingB\x0f\n\r_accent_colorB\x08\n\x06_valueB\r\n\x0b_min_lengthB\r\n\x0b_max_lengthB\n\n\x08_default\"\xb4\x04\n\x04Poll\x12)\n\x08question\x18\x01 \x01(\x0b\x32\x17.discord_api.Poll.Media\x12)\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x18.discord_api.Poll.Answer\x12\x14\n\x06\x65xpiry\x18\x03 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x19\n\x11\x61llow_multiselect\x18\x04 \x01(\x08\x12\x18\n\x0blayout_type\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x30\n\x07results\x18\x06 \x01(\x0b\x32\x19.discord_api.Poll.ResultsB\x04\xb0\xb5\x18\x01\x12\x15\n\x08\x64uration\x18\x07 \x01(\x05H\x01\x88\x01\x01\x1a\x42\n\x05Media\x12\x0c\n\x04text\x18\x01 \x01(\t\x12+\n\x05\x65moji\x18\x02 \x01(\x0b\x32\x1c.discord_api.Component.Emoji\x1aN\n\x06\x41nswer\x12\x17\n\tanswer_id\x18\x01 \x01(\x05\x42\x04\xb0\xb5\x18\x01\x12+\n\npoll_media\x18\x02 \x01(\x0b\x32\x17.discord_api.Poll.Media\x1a:\n\x0b\x41nswerCount\x12\n\n\x02id\x18\x01 \x01(\x05\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x10\n\x08me_voted\x18\x03 \x01(\x08\x1aU\n\x07Results\x12\x14\n\x0cis_finalized\x18\x01 \x01(\x08\x12\x34\n\ranswer_counts\x18\x02 \x03(\x0b\x32\x1d.discord_api.Poll.AnswerCountB\x0e\n\x0c_layout_typeB\x0b\n\t_durationBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64iscordproxy/components.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x9b\x11\n\tComponent\x12)\n\x04type\x18\x01 \x01(\x0e\x32\x1b.discord_api.Component.Type\x12\x0f\n\x02id\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12*\n\ncomponents\x18\x03 \x03(\x0b\x32\x16.discord_api.Component\x12)\n\taccessory\x18\x04 \x01(\x0b\x32\x16.discord_api.Component\x12\x11\n\tcustom_id\x18\x05 \x01(\t\x12\x31\n\x05style\x18\x06 \x01(\x0e\x32\".discord_api.Component.ButtonStyle\x12\r\n\x05label\x18\x07 \x01(\t\x12+\n\x05\x65moji\x18\x08 \x01(\x0b\x32\x1c.discord_api.Component.Emoji\x12\x0b\n\x03url\x18\t \x01(\t\x12\x0e\n\x06sku_id\x18\n \x01(\x04\x12\x10\n\x08\x64isabled\x18\x0b \x01(\x08\x12.\n\x07options\x18\x0c \x03(\x0b\x32\x1d.discord_api.Component.Option\x12\x13\n\x0bplaceholder\x18\r \x01(\t\x12\x17\n\nmin_values\x18\x0e \x01(\x05H\x01\x88\x01\x01\x12\x17\n\nmax_values\x18\x0f \x01(\x05H\x02\x88\x01\x01\x12\x30\n\rchannel_types\x18\x10 \x03(\x0e\x32\x19.discord_api.Channel.Type\x12;\n\x0e\x64\x65\x66\x61ult_values\x18\x11 \x03(\x0b\x32#.discord_api.Component.DefaultValue\x12\x15\n\x08required\x18\x12 \x01(\x08H\x03\x88\x01\x01\x12\x0f\n\x07\x63ontent\x18\x13 \x01(\t\x12+\n\x05media\x18\x14 \x01(\x0b\x32\x1c.discord_api.Component.Media\x12\x13\n\x0b\x64\x65scription\x18\x15 \x01(\t\x12\x0f\n\x07spoiler\x18\x16 \x01(\x08\x12\x31\n\x05items\x18\x17 \x03(\x0b\x32\".discord_api.Component.GalleryItem\x12*\n\x04\x66ile\x18\x18 \x01(\x0b\x32\x1c.discord_api.Component.Media\x12\x12\n\x04name\x18\x19 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x12\n\x04size\x18\x1a \x01(\x05\x42\x04\xb0\xb5\x18\x01\x12\x14\n\x07\x64ivider\x18\x1b \x01(\x08H\x04\x88\x01\x01\x12\x14\n\x07spacing\x18\x1c \x01(\x05H\x05\x88\x01\x01\x12\x19\n\x0c\x61\x63\x63\x65nt_color\x18\x1d \x01(\x05H\x06\x88\x01\x01\x12\x12\n\x05value\x18\x1e \x01(\tH\x07\x88\x01\x01\x12\x17\n\nmin_length\x18\x1f \x01(\x05H\x08\x88\x01\x01\x12\x17\n\nmax_length\x18  \x01(\x05H\t\x88\x01\x01\x12)\n\tcomponent\x18! \x01(\x0b\x32\x16.discord_api.Component\x12\x14\n\x07\x64\x65\x66\x61ult\x18\" \x01(\x08H\n\x88\x01\x01\x12\x12\n\nfile_types\x18# \x03(\t\x12\x14\n\x06values\x18$ \x03(\tB\x04\xb0\xb5\x18\x01\x12,\n\x05\x65xtra\x18\x63 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xa0\xb5\x18\x01\x1a\x33\n\x05\x45moji\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x61nimated\x18\x03 \x01(\x08\x1a\xa3\x01\n\x05Media\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x17\n\tproxy_url\x18\x02 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x14\n\x06height\x18\x03 \x01(\x05\x42\x04\xb0\xb5\x18\x01\x12\x13\n\x05width\x18\x04 \x01(\x05\x42\x04\xb0\xb5\x18\x01\x12\x1a\n\x0c\x63ontent_type\x18\x05 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x1b\n\rattachment_id\x18\x06 \x01(\x04\x42\x04\xb0\xb5\x18\x01\x12\x10\n\x02id\x18\x07 \x01(\x04\x42\x04\xb0\xb5\x18\x01\x1a`\n\x0bGalleryItem\x12+\n\x05media\x18\x01 \x01(\x0b\x32\x1c.discord_api.Component.Media\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07spoiler\x18\x03 \x01(\x08\x1ay\n\x06Option\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12+\n\x05\x65moji\x18\x04 \x01(\x0b\x32\x1c.discord_api.Component.Emoji\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\x08\x1a(\n\x0c\x44\x65\x66\x61ultValue\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04type\x18\x02 \x01(\t\"\xda\x02\n\x04Type\x12\r\n\tUNDEFINED\x10\x00\x12\x0e\n\nACTION_ROW\x10\x01\x12\n\n\x06\x42UTTON\x10\x02\x12\x11\n\rSTRING_SELECT\x10\x03\x12\x0e\n\nTEXT_INPUT\x10\x04\x12\x0f\n\x0bUSER_SELECT\x10\x05\x12\x0f\n\x0bROLE_SELECT\x10\x06\x12\x16\n\x12MENTIONABLE_SELECT\x10\x07\x12\x12\n\x0e\x43HANNEL_SELECT\x10\x08\x12\x0b\n\x07SECTION\x10\t\x12\x10\n\x0cTEXT_DISPLAY\x10\n\x12\r\n\tTHUMBNAIL\x10\x0b\x12\x11\n\rMEDIA_GALLERY\x10\x0c\x12\x08\n\x04\x46ILE\x10\r\x12\r\n\tSEPARATOR\x10\x0e\x12\r\n\tCONTAINER\x10\x11\x12\t\n\x05LABEL\x10\x12\x12\x0f\n\x0b\x46ILE_UPLOAD\x10\x13\x12\x0f\n\x0bRADIO_GROUP\x10\x15\x12\x12\n\x0e\x43HECKBOX_GROUP\x10\x16\x12\x0c\n\x08\x43HECKBOX\x10\x17\"n\n\x0b\x42uttonStyle\x12\x13\n\x0fSTYLE_UNDEFINED\x10\x00\x12\x0b\n\x07PRIMARY\x10\x01\x12\r\n\tSECONDARY\x10\x02\x12\x0b\n\x07SUCCESS\x10\x03\x12\n\n\x06\x44\x41NGER\x10\x04\x12\x08\n\x04LINK\x10\x05\x12\x0b\n\x07PREMIUM\x10\x06\x42\x05\n\x03_idB\r\n\x0b_min_valuesB\r\n\x0b_max_valuesB\x0b\n\t_requiredB\n\n\x08_dividerB\n\n\x08_spacingB\x0f\n\r_accent_colorB\x08\n\x06_valueB\r\n\x0b_min_lengthB\r\n\x0b_max_lengthB\n\n\x08_default\"\xb4\x04\n\x04Poll\x12)\n\x08question\x18\x01 \x01(\x0b\x32\x17.discord_api.Poll.Media\x12)\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x18.discord_api.Poll.Answer\x12\x14\n\x06\x65xpiry\x18\x03 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x19\n\x11\x61llow_multiselect\x18\x04 \x01(\x08\x12\x18\n\x0blayout_type\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x30\n\x07results\x18\x06 \x01(\x0b\x32\x19.discord_api.Poll.ResultsB\x04\xb0\xb5\x18\x01\x12\x15\n\x08\x64uration\x18\x07 \x01(\x05H\x01\x88\x01\x01\x1a\x42\n\x05Media\x12\x0c\n\x04text\x18\x01 \x01(\t\x12+\n\x05\x65moji\x18\x02 \x01(\x0b\x32\x1c.discord_api.Component.Emoji\x1aN\n\x06\x41nswer\x12\x17\n\tanswer_id\x18\x01 \x01(\x05\x42\x04\xb0\xb5\x18\x01\x12+\n\npoll_media\x18\x02 \x01(\x0b\x32\x17.discord_api.Poll.Media\x1a:\n\x0b\x41nswerCount\x12\n\n\x02id\x18\x01 \x01(\x05\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x10\n\x08me_voted\x18\x03 \x01(\x08\x1aU\n\x07Results\x12\x14\n\x0cis_finalized\x18\x01 \x01(\x08\x12\x34\n\ranswer_counts\x18\x02 \x03(\x0b\x32\x1d.discord_api.Poll.AnswerCountB\x0e\n\x0c_layout_typeB\x0b\n\t_durationBl\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.components_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
   _globals['_COMPONENT_MEDIA'].fields_by_name['proxy_url']._loaded_options = None
   _globals['_COMPONENT_MEDIA'].fields_by_name['proxy_url']._serialized_options = b'\260\265\030\001'
   _globals['_COMPONENT_MEDIA'].fields_by_name['height']._loaded_options = None
@@ -45,10 +45,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPONENT_MEDIA'].fields_by_name['content_type']._serialized_options = b'\260\265\030\001'
   _globals['_COMPONENT_MEDIA'].fields_by_name['attachment_id']._loaded_options = None
   _globals['_COMPONENT_MEDIA'].fields_by_name['attachment_id']._serialized_options = b'\260\265\030\001'
+  _globals['_COMPONENT_MEDIA'].fields_by_name['id']._loaded_options = None
+  _globals['_COMPONENT_MEDIA'].fields_by_name['id']._serialized_options = b'\260\265\030\001'
   _globals['_COMPONENT'].fields_by_name['name']._loaded_options = None
   _globals['_COMPONENT'].fields_by_name['name']._serialized_options = b'\260\265\030\001'
   _globals['_COMPONENT'].fields_by_name['size']._loaded_options = None
   _globals['_COMPONENT'].fields_by_name['size']._serialized_options = b'\260\265\030\001'
+  _globals['_COMPONENT'].fields_by_name['values']._loaded_options = None
+  _globals['_COMPONENT'].fields_by_name['values']._serialized_options = b'\260\265\030\001'
   _globals['_COMPONENT'].fields_by_name['extra']._loaded_options = None
   _globals['_COMPONENT'].fields_by_name['extra']._serialized_options = b'\240\265\030\001'
   _globals['_POLL_ANSWER'].fields_by_name['answer_id']._loaded_options = None
@@ -58,29 +62,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLL'].fields_by_name['results']._loaded_options = None
   _globals['_POLL'].fields_by_name['results']._serialized_options = b'\260\265\030\001'
   _globals['_COMPONENT']._serialized_start=138
-  _globals['_COMPONENT']._serialized_end=2281
-  _globals['_COMPONENT_EMOJI']._serialized_start=1215
-  _globals['_COMPONENT_EMOJI']._serialized_end=1266
-  _globals['_COMPONENT_MEDIA']._serialized_start=1269
-  _globals['_COMPONENT_MEDIA']._serialized_end=1414
-  _globals['_COMPONENT_GALLERYITEM']._serialized_start=1416
-  _globals['_COMPONENT_GALLERYITEM']._serialized_end=1512
-  _globals['_COMPONENT_OPTION']._serialized_start=1514
-  _globals['_COMPONENT_OPTION']._serialized_end=1635
-  _globals['_COMPONENT_DEFAULTVALUE']._serialized_start=1637
-  _globals['_COMPONENT_DEFAULTVALUE']._serialized_end=1677
-  _globals['_COMPONENT_TYPE']._serialized_start=1680
-  _globals['_COMPONENT_TYPE']._serialized_end=2026
-  _globals['_COMPONENT_BUTTONSTYLE']._serialized_start=2028
-  _globals['_COMPONENT_BUTTONSTYLE']._serialized_end=2138
-  _globals['_POLL']._serialized_start=2284
-  _globals['_POLL']._serialized_end=2848
-  _globals['_POLL_MEDIA']._serialized_start=2526
-  _globals['_POLL_MEDIA']._serialized_end=2592
-  _globals['_POLL_ANSWER']._serialized_start=2594
-  _globals['_POLL_ANSWER']._serialized_end=2672
-  _globals['_POLL_ANSWERCOUNT']._serialized_start=2674
-  _globals['_POLL_ANSWERCOUNT']._serialized_end=2732
-  _globals['_POLL_RESULTS']._serialized_start=2734
-  _globals['_POLL_RESULTS']._serialized_end=2819
+  _globals['_COMPONENT']._serialized_end=2341
+  _globals['_COMPONENT_EMOJI']._serialized_start=1257
+  _globals['_COMPONENT_EMOJI']._serialized_end=1308
+  _globals['_COMPONENT_MEDIA']._serialized_start=1311
+  _globals['_COMPONENT_MEDIA']._serialized_end=1474
+  _globals['_COMPONENT_GALLERYITEM']._serialized_start=1476
+  _globals['_COMPONENT_GALLERYITEM']._serialized_end=1572
+  _globals['_COMPONENT_OPTION']._serialized_start=1574
+  _globals['_COMPONENT_OPTION']._serialized_end=1695
+  _globals['_COMPONENT_DEFAULTVALUE']._serialized_start=1697
+  _globals['_COMPONENT_DEFAULTVALUE']._serialized_end=1737
+  _globals['_COMPONENT_TYPE']._serialized_start=1740
+  _globals['_COMPONENT_TYPE']._serialized_end=2086
+  _globals['_COMPONENT_BUTTONSTYLE']._serialized_start=2088
+  _globals['_COMPONENT_BUTTONSTYLE']._serialized_end=2198
+  _globals['_POLL']._serialized_start=2344
+  _globals['_POLL']._serialized_end=2908
+  _globals['_POLL_MEDIA']._serialized_start=2586
+  _globals['_POLL_MEDIA']._serialized_end=2652
+  _globals['_POLL_ANSWER']._serialized_start=2654
+  _globals['_POLL_ANSWER']._serialized_end=2732
+  _globals['_POLL_ANSWERCOUNT']._serialized_start=2734
+  _globals['_POLL_ANSWERCOUNT']._serialized_end=2792
+  _globals['_POLL_RESULTS']._serialized_start=2794
+  _globals['_POLL_RESULTS']._serialized_end=2879
 # @@protoc_insertion_point(module_scope)

@@ -137,12 +137,14 @@ class Component(_message.Message):
         WIDTH_FIELD_NUMBER: _builtins.int
         CONTENT_TYPE_FIELD_NUMBER: _builtins.int
         ATTACHMENT_ID_FIELD_NUMBER: _builtins.int
+        ID_FIELD_NUMBER: _builtins.int
         url: _builtins.str
         proxy_url: _builtins.str
         height: _builtins.int
         width: _builtins.int
         content_type: _builtins.str
         attachment_id: _builtins.int
+        id: _builtins.int
         def __init__(
             self,
             *,
@@ -152,10 +154,11 @@ class Component(_message.Message):
             width: _builtins.int = ...,
             content_type: _builtins.str = ...,
             attachment_id: _builtins.int = ...,
+            id: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_id", b"attachment_id", "content_type", b"content_type", "height", b"height", "proxy_url", b"proxy_url", "url", b"url", "width", b"width"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_id", b"attachment_id", "content_type", b"content_type", "height", b"height", "id", b"id", "proxy_url", b"proxy_url", "url", b"url", "width", b"width"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,6 +271,8 @@ class Component(_message.Message):
     MAX_LENGTH_FIELD_NUMBER: _builtins.int
     COMPONENT_FIELD_NUMBER: _builtins.int
     DEFAULT_FIELD_NUMBER: _builtins.int
+    FILE_TYPES_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
     type: Global___Component.Type.ValueType
     id: _builtins.int
@@ -297,6 +302,7 @@ class Component(_message.Message):
     accent_color: _builtins.int
     """container"""
     value: _builtins.str
+    """submitted checkboxes: "true" or "false" """
     min_length: _builtins.int
     max_length: _builtins.int
     default: _builtins.bool
@@ -334,6 +340,14 @@ class Component(_message.Message):
     @_builtins.property
     def component(self) -> Global___Component:
         """label"""
+
+    @_builtins.property
+    def file_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """file upload: "image", "video", "audio", ".pdf"; up to 10"""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """submitted modals: the selection, or ids of uploaded files"""
 
     @_builtins.property
     def extra(self) -> _struct_pb2.Struct:
@@ -376,11 +390,13 @@ class Component(_message.Message):
         max_length: _builtins.int | None = ...,
         component: Global___Component | None = ...,
         default: _builtins.bool | None = ...,
+        file_types: _abc.Iterable[_builtins.str] | None = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
         extra: _struct_pb2.Struct | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color", "_default", b"_default", "_divider", b"_divider", "_id", b"_id", "_max_length", b"_max_length", "_max_values", b"_max_values", "_min_length", b"_min_length", "_min_values", b"_min_values", "_required", b"_required", "_spacing", b"_spacing", "_value", b"_value", "accent_color", b"accent_color", "accessory", b"accessory", "component", b"component", "default", b"default", "divider", b"divider", "emoji", b"emoji", "extra", b"extra", "file", b"file", "id", b"id", "max_length", b"max_length", "max_values", b"max_values", "media", b"media", "min_length", b"min_length", "min_values", b"min_values", "required", b"required", "spacing", b"spacing", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color", "_default", b"_default", "_divider", b"_divider", "_id", b"_id", "_max_length", b"_max_length", "_max_values", b"_max_values", "_min_length", b"_min_length", "_min_values", b"_min_values", "_required", b"_required", "_spacing", b"_spacing", "_value", b"_value", "accent_color", b"accent_color", "accessory", b"accessory", "channel_types", b"channel_types", "component", b"component", "components", b"components", "content", b"content", "custom_id", b"custom_id", "default", b"default", "default_values", b"default_values", "description", b"description", "disabled", b"disabled", "divider", b"divider", "emoji", b"emoji", "extra", b"extra", "file", b"file", "id", b"id", "items", b"items", "label", b"label", "max_length", b"max_length", "max_values", b"max_values", "media", b"media", "min_length", b"min_length", "min_values", b"min_values", "name", b"name", "options", b"options", "placeholder", b"placeholder", "required", b"required", "size", b"size", "sku_id", b"sku_id", "spacing", b"spacing", "spoiler", b"spoiler", "style", b"style", "type", b"type", "url", b"url", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color", "_default", b"_default", "_divider", b"_divider", "_id", b"_id", "_max_length", b"_max_length", "_max_values", b"_max_values", "_min_length", b"_min_length", "_min_values", b"_min_values", "_required", b"_required", "_spacing", b"_spacing", "_value", b"_value", "accent_color", b"accent_color", "accessory", b"accessory", "channel_types", b"channel_types", "component", b"component", "components", b"components", "content", b"content", "custom_id", b"custom_id", "default", b"default", "default_values", b"default_values", "description", b"description", "disabled", b"disabled", "divider", b"divider", "emoji", b"emoji", "extra", b"extra", "file", b"file", "file_types", b"file_types", "id", b"id", "items", b"items", "label", b"label", "max_length", b"max_length", "max_values", b"max_values", "media", b"media", "min_length", b"min_length", "min_values", b"min_values", "name", b"name", "options", b"options", "placeholder", b"placeholder", "required", b"required", "size", b"size", "sku_id", b"sku_id", "spacing", b"spacing", "spoiler", b"spoiler", "style", b"style", "type", b"type", "url", b"url", "value", b"value", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accent_color: _TypeAlias = _typing.Literal["accent_color"]  # noqa: Y015
     _WhichOneofArgType__accent_color: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color"]  # noqa: Y015

@@ -26,14 +26,14 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/console.proto\x12\x0c\x64iscordproxy\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1egoogle/protobuf/wrappers.proto2\x89\x01\n\x07\x43onsole\x12>\n\x06Status\x12\x16.google.protobuf.Empty\x1a\x1c.google.protobuf.StringValue\x12>\n\x06\x44octor\x12\x16.google.protobuf.Empty\x1a\x1c.google.protobuf.StringValueBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/console.proto\x12\x0c\x64iscordproxy\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1egoogle/protobuf/wrappers.proto2\x89\x01\n\x07\x43onsole\x12>\n\x06Status\x12\x16.google.protobuf.Empty\x1a\x1c.google.protobuf.StringValue\x12>\n\x06\x44octor\x12\x16.google.protobuf.Empty\x1a\x1c.google.protobuf.StringValueBl\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.console_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
   _globals['_CONSOLE']._serialized_start=106
   _globals['_CONSOLE']._serialized_end=243
 # @@protoc_insertion_point(module_scope)

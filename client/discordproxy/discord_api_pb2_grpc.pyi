@@ -162,6 +162,7 @@ from discordproxy.integrations_pb2 import IntegrationId as IntegrationId
 from discordproxy.integrations_pb2 import IntegrationsResponse as IntegrationsResponse
 from discordproxy.interactions_pb2 import CreateInteractionResponseRequest as CreateInteractionResponseRequest
 from discordproxy.interactions_pb2 import EditInteractionResponseRequest as EditInteractionResponseRequest
+from discordproxy.interactions_pb2 import Interaction as Interaction
 from discordproxy.interactions_pb2 import InteractionResponseId as InteractionResponseId
 from discordproxy.invites_pb2 import CreateInviteRequest as CreateInviteRequest
 from discordproxy.invites_pb2 import GetInviteRequest as GetInviteRequest
@@ -193,6 +194,7 @@ from discordproxy.messages_pb2 import GetPinsRequest as GetPinsRequest
 from discordproxy.messages_pb2 import GetPinsResponse as GetPinsResponse
 from discordproxy.messages_pb2 import GetPollVotersRequest as GetPollVotersRequest
 from discordproxy.messages_pb2 import GetReactionsRequest as GetReactionsRequest
+from discordproxy.messages_pb2 import InteractionCallback as InteractionCallback
 from discordproxy.messages_pb2 import InteractionMetadata as InteractionMetadata
 from discordproxy.messages_pb2 import KeepAttachment as KeepAttachment
 from discordproxy.messages_pb2 import Message as Message
@@ -206,10 +208,12 @@ from discordproxy.messages_pb2 import OVERFLOW_TRUNCATE as OVERFLOW_TRUNCATE
 from discordproxy.messages_pb2 import Overflow as Overflow
 from discordproxy.messages_pb2 import ReactionRequest as ReactionRequest
 from discordproxy.messages_pb2 import RemoveUserReactionRequest as RemoveUserReactionRequest
+from discordproxy.messages_pb2 import ResolvedData as ResolvedData
 from discordproxy.messages_pb2 import SendChannelMessageRequest as SendChannelMessageRequest
 from discordproxy.messages_pb2 import SendChannelMessageResponse as SendChannelMessageResponse
 from discordproxy.messages_pb2 import SendDirectMessageRequest as SendDirectMessageRequest
 from discordproxy.messages_pb2 import SendDirectMessageResponse as SendDirectMessageResponse
+from discordproxy.messages_pb2 import SharedClientTheme as SharedClientTheme
 from discordproxy.messages_pb2 import UsersResponse as UsersResponse
 from discordproxy.moderation_pb2 import GetPruneCountRequest as GetPruneCountRequest
 from discordproxy.moderation_pb2 import IncidentActionsResponse as IncidentActionsResponse
@@ -279,6 +283,7 @@ from discordproxy.scheduled_event_users_pb2 import ScheduledEventUserCountsRespo
 from discordproxy.scheduled_event_users_pb2 import ScheduledEventUsersResponse as ScheduledEventUsersResponse
 from discordproxy.scheduled_events_pb2 import CreateScheduledEventRequest as CreateScheduledEventRequest
 from discordproxy.scheduled_events_pb2 import EditScheduledEventRequest as EditScheduledEventRequest
+from discordproxy.scheduled_events_pb2 import RecurrenceRule as RecurrenceRule
 from discordproxy.scheduled_events_pb2 import ScheduledEvent as ScheduledEvent
 from discordproxy.scheduled_events_pb2 import ScheduledEventId as ScheduledEventId
 from discordproxy.scheduled_events_pb2 import ScheduledEventResponse as ScheduledEventResponse
@@ -323,6 +328,7 @@ from discordproxy.threads_pb2 import ThreadMemberResponse as ThreadMemberRespons
 from discordproxy.threads_pb2 import ThreadMembersResponse as ThreadMembersResponse
 from discordproxy.threads_pb2 import ThreadsResponse as ThreadsResponse
 from discordproxy.users_pb2 import AvatarDecoration as AvatarDecoration
+from discordproxy.users_pb2 import Collectibles as Collectibles
 from discordproxy.users_pb2 import EditCurrentUserRequest as EditCurrentUserRequest
 from discordproxy.users_pb2 import GetCurrentUserRequest as GetCurrentUserRequest
 from discordproxy.users_pb2 import GetUserRequest as GetUserRequest

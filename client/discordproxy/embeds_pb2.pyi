@@ -4,6 +4,7 @@ isort:skip_file
 Embeds of messages."""
 
 from collections import abc as _abc
+from discordproxy import components_pb2 as _components_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -267,6 +268,7 @@ class Embed(_message.Message):
     AUTHOR_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
+    COMPONENTS_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """up to 256 characters"""
     type: _builtins.str
@@ -294,6 +296,8 @@ class Embed(_message.Message):
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed.Field]:
         """up to 25"""
 
+    @_builtins.property
+    def components(self) -> _containers.RepeatedCompositeFieldContainer[_components_pb2.Component]: ...
     def __init__(
         self,
         *,
@@ -311,10 +315,11 @@ class Embed(_message.Message):
         author: Global___Embed.Author | None = ...,
         fields: _abc.Iterable[Global___Embed.Field] | None = ...,
         flags: _builtins.int = ...,
+        components: _abc.Iterable[_components_pb2.Component] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "footer", b"footer", "image", b"image", "provider", b"provider", "thumbnail", b"thumbnail", "video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "color", b"color", "description", b"description", "fields", b"fields", "flags", b"flags", "footer", b"footer", "image", b"image", "provider", b"provider", "thumbnail", b"thumbnail", "timestamp", b"timestamp", "title", b"title", "type", b"type", "url", b"url", "video", b"video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "color", b"color", "components", b"components", "description", b"description", "fields", b"fields", "flags", b"flags", "footer", b"footer", "image", b"image", "provider", b"provider", "thumbnail", b"thumbnail", "timestamp", b"timestamp", "title", b"title", "type", b"type", "url", b"url", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

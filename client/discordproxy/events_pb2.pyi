@@ -4,6 +4,7 @@ isort:skip_file
 Events that Discord sends over the bot's gateway connection."""
 
 from collections import abc as _abc
+from discordproxy import interactions_pb2 as _interactions_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -59,7 +60,7 @@ class SubscribeEventsRequest(_message.Message):
     """> 1: the maximum number of events in one BATCH, up to 500"""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Discord's event names, such as "GUILD_MEMBER_ADD"; empty: all"""
+        """Discord's event names, such as "GUILD_MEMBER_ADD"; empty: all except VOICE_SERVER_UPDATE, which contains a token"""
 
     @_builtins.property
     def guild_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -134,6 +135,7 @@ class Event(_message.Message):
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    INTERACTION_FIELD_NUMBER: _builtins.int
     kind: Global___Event.Kind.ValueType
     cursor: _builtins.str
     """opaque; resume with it once this event is processed"""
@@ -156,6 +158,10 @@ class Event(_message.Message):
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """of a BATCH"""
 
+    @_builtins.property
+    def interaction(self) -> _interactions_pb2.Interaction:
+        """of an INTERACTION_CREATE: the content of `json`, typed"""
+
     def __init__(
         self,
         *,
@@ -172,10 +178,11 @@ class Event(_message.Message):
         channel_id: _builtins.int = ...,
         session: _builtins.str = ...,
         events: _abc.Iterable[Global___Event] | None = ...,
+        interaction: _interactions_pb2.Interaction | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "cursor", b"cursor", "events", b"events", "gap_from", b"gap_from", "gap_to", b"gap_to", "guild_id", b"guild_id", "json", b"json", "kind", b"kind", "received_at", b"received_at", "sequence", b"sequence", "session", b"session", "shard", b"shard", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "cursor", b"cursor", "events", b"events", "gap_from", b"gap_from", "gap_to", b"gap_to", "guild_id", b"guild_id", "interaction", b"interaction", "json", b"json", "kind", b"kind", "received_at", b"received_at", "sequence", b"sequence", "session", b"session", "shard", b"shard", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

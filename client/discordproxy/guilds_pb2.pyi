@@ -28,6 +28,82 @@ class Guild(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class IncidentsData(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        INVITES_DISABLED_UNTIL_FIELD_NUMBER: _builtins.int
+        DMS_DISABLED_UNTIL_FIELD_NUMBER: _builtins.int
+        DM_SPAM_DETECTED_AT_FIELD_NUMBER: _builtins.int
+        RAID_DETECTED_AT_FIELD_NUMBER: _builtins.int
+        invites_disabled_until: _builtins.str
+        """ISO 8601, as all times here"""
+        dms_disabled_until: _builtins.str
+        dm_spam_detected_at: _builtins.str
+        raid_detected_at: _builtins.str
+        def __init__(
+            self,
+            *,
+            invites_disabled_until: _builtins.str = ...,
+            dms_disabled_until: _builtins.str = ...,
+            dm_spam_detected_at: _builtins.str = ...,
+            raid_detected_at: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["dm_spam_detected_at", b"dm_spam_detected_at", "dms_disabled_until", b"dms_disabled_until", "invites_disabled_until", b"invites_disabled_until", "raid_detected_at", b"raid_detected_at"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class WelcomeScreen(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        @_typing.final
+        class WelcomeChannel(_message.Message):
+            DESCRIPTOR: _descriptor.Descriptor
+
+            CHANNEL_ID_FIELD_NUMBER: _builtins.int
+            DESCRIPTION_FIELD_NUMBER: _builtins.int
+            EMOJI_ID_FIELD_NUMBER: _builtins.int
+            EMOJI_NAME_FIELD_NUMBER: _builtins.int
+            channel_id: _builtins.int
+            description: _builtins.str
+            emoji_id: _builtins.int
+            """custom emoji"""
+            emoji_name: _builtins.str
+            """unicode emoji, or name of the custom one"""
+            def __init__(
+                self,
+                *,
+                channel_id: _builtins.int = ...,
+                description: _builtins.str = ...,
+                emoji_id: _builtins.int = ...,
+                emoji_name: _builtins.str = ...,
+            ) -> None: ...
+            _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+            def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+            _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "description", b"description", "emoji_id", b"emoji_id", "emoji_name", b"emoji_name"]  # noqa: Y015
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+            def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+        DESCRIPTION_FIELD_NUMBER: _builtins.int
+        WELCOME_CHANNELS_FIELD_NUMBER: _builtins.int
+        description: _builtins.str
+        @_builtins.property
+        def welcome_channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Guild.WelcomeScreen.WelcomeChannel]: ...
+        def __init__(
+            self,
+            *,
+            description: _builtins.str = ...,
+            welcome_channels: _abc.Iterable[Global___Guild.WelcomeScreen.WelcomeChannel] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "welcome_channels", b"welcome_channels"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     ICON_FIELD_NUMBER: _builtins.int
@@ -68,6 +144,13 @@ class Guild(_message.Message):
     STICKERS_FIELD_NUMBER: _builtins.int
     PREMIUM_PROGRESS_BAR_ENABLED_FIELD_NUMBER: _builtins.int
     SAFETY_ALERTS_CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    INCIDENTS_DATA_FIELD_NUMBER: _builtins.int
+    HOME_HEADER_FIELD_NUMBER: _builtins.int
+    NSFW_FIELD_NUMBER: _builtins.int
+    PREMIUM_PROGRESS_BAR_ENABLED_USER_UPDATED_AT_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    ICON_HASH_FIELD_NUMBER: _builtins.int
+    WELCOME_SCREEN_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     name: _builtins.str
     icon: _builtins.str
@@ -108,6 +191,13 @@ class Guild(_message.Message):
     nsfw_level: _builtins.int
     premium_progress_bar_enabled: _builtins.bool
     safety_alerts_channel_id: _builtins.int
+    home_header: _builtins.str
+    nsfw: _builtins.bool
+    premium_progress_bar_enabled_user_updated_at: _builtins.str
+    region: _builtins.str
+    """deprecated by Discord: voice channels have a region each"""
+    icon_hash: _builtins.str
+    """in a guild template only"""
     @_builtins.property
     def roles(self) -> _containers.RepeatedCompositeFieldContainer[_roles_pb2.Role]: ...
     @_builtins.property
@@ -116,6 +206,12 @@ class Guild(_message.Message):
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def stickers(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message.Sticker]: ...
+    @_builtins.property
+    def incidents_data(self) -> Global___Guild.IncidentsData: ...
+    @_builtins.property
+    def welcome_screen(self) -> Global___Guild.WelcomeScreen:
+        """in an invite only"""
+
     def __init__(
         self,
         *,
@@ -159,10 +255,17 @@ class Guild(_message.Message):
         stickers: _abc.Iterable[_messages_pb2.Message.Sticker] | None = ...,
         premium_progress_bar_enabled: _builtins.bool = ...,
         safety_alerts_channel_id: _builtins.int = ...,
+        incidents_data: Global___Guild.IncidentsData | None = ...,
+        home_header: _builtins.str = ...,
+        nsfw: _builtins.bool = ...,
+        premium_progress_bar_enabled_user_updated_at: _builtins.str = ...,
+        region: _builtins.str = ...,
+        icon_hash: _builtins.str = ...,
+        welcome_screen: Global___Guild.WelcomeScreen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["incidents_data", b"incidents_data", "welcome_screen", b"welcome_screen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["afk_channel_id", b"afk_channel_id", "afk_timeout", b"afk_timeout", "application_id", b"application_id", "approximate_member_count", b"approximate_member_count", "approximate_presence_count", b"approximate_presence_count", "banner", b"banner", "default_message_notifications", b"default_message_notifications", "description", b"description", "discovery_splash", b"discovery_splash", "emojis", b"emojis", "explicit_content_filter", b"explicit_content_filter", "features", b"features", "icon", b"icon", "id", b"id", "max_members", b"max_members", "max_presences", b"max_presences", "max_stage_video_channel_users", b"max_stage_video_channel_users", "max_video_channel_users", b"max_video_channel_users", "mfa_level", b"mfa_level", "name", b"name", "nsfw_level", b"nsfw_level", "owner", b"owner", "owner_id", b"owner_id", "permissions", b"permissions", "preferred_locale", b"preferred_locale", "premium_progress_bar_enabled", b"premium_progress_bar_enabled", "premium_subscription_count", b"premium_subscription_count", "premium_tier", b"premium_tier", "public_updates_channel_id", b"public_updates_channel_id", "roles", b"roles", "rules_channel_id", b"rules_channel_id", "safety_alerts_channel_id", b"safety_alerts_channel_id", "splash", b"splash", "stickers", b"stickers", "system_channel_flags", b"system_channel_flags", "system_channel_id", b"system_channel_id", "vanity_url_code", b"vanity_url_code", "verification_level", b"verification_level", "widget_channel_id", b"widget_channel_id", "widget_enabled", b"widget_enabled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["afk_channel_id", b"afk_channel_id", "afk_timeout", b"afk_timeout", "application_id", b"application_id", "approximate_member_count", b"approximate_member_count", "approximate_presence_count", b"approximate_presence_count", "banner", b"banner", "default_message_notifications", b"default_message_notifications", "description", b"description", "discovery_splash", b"discovery_splash", "emojis", b"emojis", "explicit_content_filter", b"explicit_content_filter", "features", b"features", "home_header", b"home_header", "icon", b"icon", "icon_hash", b"icon_hash", "id", b"id", "incidents_data", b"incidents_data", "max_members", b"max_members", "max_presences", b"max_presences", "max_stage_video_channel_users", b"max_stage_video_channel_users", "max_video_channel_users", b"max_video_channel_users", "mfa_level", b"mfa_level", "name", b"name", "nsfw", b"nsfw", "nsfw_level", b"nsfw_level", "owner", b"owner", "owner_id", b"owner_id", "permissions", b"permissions", "preferred_locale", b"preferred_locale", "premium_progress_bar_enabled", b"premium_progress_bar_enabled", "premium_progress_bar_enabled_user_updated_at", b"premium_progress_bar_enabled_user_updated_at", "premium_subscription_count", b"premium_subscription_count", "premium_tier", b"premium_tier", "public_updates_channel_id", b"public_updates_channel_id", "region", b"region", "roles", b"roles", "rules_channel_id", b"rules_channel_id", "safety_alerts_channel_id", b"safety_alerts_channel_id", "splash", b"splash", "stickers", b"stickers", "system_channel_flags", b"system_channel_flags", "system_channel_id", b"system_channel_id", "vanity_url_code", b"vanity_url_code", "verification_level", b"verification_level", "welcome_screen", b"welcome_screen", "widget_channel_id", b"widget_channel_id", "widget_enabled", b"widget_enabled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,26 +23,40 @@ _sym_db = _symbol_database.Default()
 
 
 from discordproxy import annotations_pb2 as discordproxy_dot_annotations__pb2
+from discordproxy import channels_pb2 as discordproxy_dot_channels__pb2
 from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import components_pb2 as discordproxy_dot_components__pb2
 from discordproxy import embeds_pb2 as discordproxy_dot_embeds__pb2
+from discordproxy import guilds_pb2 as discordproxy_dot_guilds__pb2
+from discordproxy import members_pb2 as discordproxy_dot_members__pb2
 from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
+from discordproxy import users_pb2 as discordproxy_dot_users__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64iscordproxy/interactions.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x1d\x64iscordproxy/components.proto\x1a\x19\x64iscordproxy/embeds.proto\x1a\x1b\x64iscordproxy/messages.proto\"\xa7\x05\n CreateInteractionResponseRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\x04\x12\x14\n\x07\x63ontent\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\"\n\x06\x65mbeds\x18\x04 \x03(\x0b\x32\x12.discord_api.Embed\x12\x36\n\x10\x61llowed_mentions\x18\x05 \x01(\x0b\x32\x1c.discord_api.AllowedMentions\x12*\n\ncomponents\x18\x07 \x03(\x0b\x32\x16.discord_api.Component\x12\x1d\n\x0f\x63omponents_json\x18\x08 \x01(\tB\x04\xa0\xb5\x18\x01\x12&\n\x05\x66iles\x18\n \x03(\x0b\x32\x11.discord_api.FileB\x04\xa0\xb5\x18\x01\x12\x1f\n\x04poll\x18\x0b \x01(\x0b\x32\x11.discord_api.Poll\x12\r\n\x05\x66lags\x18\x0c \x01(\x05\x12\x0b\n\x03tts\x18\r \x01(\x08\x12\x30\n\x0b\x61ttachments\x18\x11 \x03(\x0b\x32\x1b.discord_api.KeepAttachment\x12\x19\n\x11interaction_token\x18\x1e \x01(\t\x12\x46\n\x04type\x18\x1f \x01(\x0e\x32\x32.discord_api.CreateInteractionResponseRequest.TypeB\x04\xa0\xb5\x18\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"_\n\x04Type\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x0b\n\x07MESSAGE\x10\x04\x12\x14\n\x10\x44\x45\x46\x45RRED_MESSAGE\x10\x05\x12\x13\n\x0f\x44\x45\x46\x45RRED_UPDATE\x10\x06\x12\x12\n\x0eUPDATE_MESSAGE\x10\x07\x42\n\n\x08_content\"\xa1\x01\n\x15InteractionResponseId\x12&\n\x0e\x61pplication_id\x18\x01 \x01(\x04\x42\x0e\x9a\xb5\x18\nwebhook_id\x12,\n\x11interaction_token\x18\x02 \x01(\tB\x11\x9a\xb5\x18\rwebhook_token\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"\x9a\x04\n\x1e\x45\x64itInteractionResponseRequest\x12&\n\x0e\x61pplication_id\x18\x01 \x01(\x04\x42\x0e\x9a\xb5\x18\nwebhook_id\x12\x14\n\x07\x63ontent\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\"\n\x06\x65mbeds\x18\x04 \x03(\x0b\x32\x12.discord_api.Embed\x12\x36\n\x10\x61llowed_mentions\x18\x05 \x01(\x0b\x32\x1c.discord_api.AllowedMentions\x12*\n\ncomponents\x18\x07 \x03(\x0b\x32\x16.discord_api.Component\x12\x1d\n\x0f\x63omponents_json\x18\x08 \x01(\tB\x04\xa0\xb5\x18\x01\x12&\n\x05\x66iles\x18\n \x03(\x0b\x32\x11.discord_api.FileB\x04\xa0\xb5\x18\x01\x12\x30\n\x0b\x61ttachments\x18\x11 \x03(\x0b\x32\x1b.discord_api.KeepAttachment\x12,\n\x11interaction_token\x18\x1e \x01(\tB\x11\x9a\xb5\x18\rwebhook_token\x12\"\n\x0fwith_components\x18% \x01(\x08\x42\x04\x90\xb5\x18\x01H\x01\x88\x01\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\n\n\x08_contentB\x12\n\x10_with_componentsBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64iscordproxy/interactions.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x1d\x64iscordproxy/components.proto\x1a\x19\x64iscordproxy/embeds.proto\x1a\x19\x64iscordproxy/guilds.proto\x1a\x1a\x64iscordproxy/members.proto\x1a\x1b\x64iscordproxy/messages.proto\x1a\x18\x64iscordproxy/users.proto\"\xa6\t\n CreateInteractionResponseRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\x04\x12\x14\n\x07\x63ontent\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\"\n\x06\x65mbeds\x18\x04 \x03(\x0b\x32\x12.discord_api.Embed\x12\x36\n\x10\x61llowed_mentions\x18\x05 \x01(\x0b\x32\x1c.discord_api.AllowedMentions\x12*\n\ncomponents\x18\x07 \x03(\x0b\x32\x16.discord_api.Component\x12\x1d\n\x0f\x63omponents_json\x18\x08 \x01(\tB\x04\xa0\xb5\x18\x01\x12&\n\x05\x66iles\x18\n \x03(\x0b\x32\x11.discord_api.FileB\x04\xa0\xb5\x18\x01\x12\x1f\n\x04poll\x18\x0b \x01(\x0b\x32\x11.discord_api.Poll\x12\r\n\x05\x66lags\x18\x0c \x01(\x05\x12\x0b\n\x03tts\x18\r \x01(\x08\x12\x30\n\x0b\x61ttachments\x18\x11 \x03(\x0b\x32\x1b.discord_api.KeepAttachment\x12\x19\n\x11interaction_token\x18\x1e \x01(\t\x12\x46\n\x04type\x18\x1f \x01(\x0e\x32\x32.discord_api.CreateInteractionResponseRequest.TypeB\x04\xa0\xb5\x18\x01\x12\x45\n\x07\x63hoices\x18  \x03(\x0b\x32\x34.discord_api.CreateInteractionResponseRequest.Choice\x12\r\n\x05title\x18! \x01(\t\x12\x11\n\tcustom_id\x18\" \x01(\t\x12 \n\rwith_response\x18# \x01(\x08\x42\x04\xa0\xb5\x18\x01H\x01\x88\x01\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x1a\xac\x02\n\x06\x43hoice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12g\n\x12name_localizations\x18\x02 \x03(\x0b\x32K.discord_api.CreateInteractionResponseRequest.Choice.NameLocalizationsEntry\x12!\n\x0cstring_value\x18\x03 \x01(\tB\t\x8a\xb5\x18\x05valueH\x00\x12\"\n\rinteger_value\x18\x04 \x01(\x03\x42\t\x8a\xb5\x18\x05valueH\x00\x12!\n\x0cnumber_value\x18\x05 \x01(\x01\x42\t\x8a\xb5\x18\x05valueH\x00\x1a\x38\n\x16NameLocalizationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05value\"\x91\x01\n\x04Type\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x0b\n\x07MESSAGE\x10\x04\x12\x14\n\x10\x44\x45\x46\x45RRED_MESSAGE\x10\x05\x12\x13\n\x0f\x44\x45\x46\x45RRED_UPDATE\x10\x06\x12\x12\n\x0eUPDATE_MESSAGE\x10\x07\x12\x10\n\x0c\x41UTOCOMPLETE\x10\x08\x12\t\n\x05MODAL\x10\t\x12\x13\n\x0fLAUNCH_ACTIVITY\x10\x0c\x42\n\n\x08_contentB\x10\n\x0e_with_response\"\xa1\x01\n\x15InteractionResponseId\x12&\n\x0e\x61pplication_id\x18\x01 \x01(\x04\x42\x0e\x9a\xb5\x18\nwebhook_id\x12,\n\x11interaction_token\x18\x02 \x01(\tB\x11\x9a\xb5\x18\rwebhook_token\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"\x9a\x04\n\x1e\x45\x64itInteractionResponseRequest\x12&\n\x0e\x61pplication_id\x18\x01 \x01(\x04\x42\x0e\x9a\xb5\x18\nwebhook_id\x12\x14\n\x07\x63ontent\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\"\n\x06\x65mbeds\x18\x04 \x03(\x0b\x32\x12.discord_api.Embed\x12\x36\n\x10\x61llowed_mentions\x18\x05 \x01(\x0b\x32\x1c.discord_api.AllowedMentions\x12*\n\ncomponents\x18\x07 \x03(\x0b\x32\x16.discord_api.Component\x12\x1d\n\x0f\x63omponents_json\x18\x08 \x01(\tB\x04\xa0\xb5\x18\x01\x12&\n\x05\x66iles\x18\n \x03(\x0b\x32\x11.discord_api.FileB\x04\xa0\xb5\x18\x01\x12\x30\n\x0b\x61ttachments\x18\x11 \x03(\x0b\x32\x1b.discord_api.KeepAttachment\x12,\n\x11interaction_token\x18\x1e \x01(\tB\x11\x9a\xb5\x18\rwebhook_token\x12\"\n\x0fwith_components\x18% \x01(\x08\x42\x04\x90\xb5\x18\x01H\x01\x88\x01\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\n\n\x08_contentB\x12\n\x10_with_components\"\xf2\x0c\n\x0bInteraction\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x16\n\x0e\x61pplication_id\x18\x02 \x01(\x04\x12+\n\x04type\x18\x03 \x01(\x0e\x32\x1d.discord_api.Interaction.Type\x12+\n\x04\x64\x61ta\x18\x04 \x01(\x0b\x32\x1d.discord_api.Interaction.Data\x12\x10\n\x08guild_id\x18\x05 \x01(\x04\x12!\n\x05guild\x18\x06 \x01(\x0b\x32\x12.discord_api.Guild\x12\x12\n\nchannel_id\x18\x07 \x01(\x04\x12%\n\x07\x63hannel\x18\x08 \x01(\x0b\x32\x14.discord_api.Channel\x12(\n\x06member\x18\t \x01(\x0b\x32\x18.discord_api.GuildMember\x12\x1f\n\x04user\x18\n \x01(\x0b\x32\x11.discord_api.User\x12\r\n\x05token\x18\x0b \x01(\t\x12\x0f\n\x07version\x18\x0c \x01(\x05\x12%\n\x07message\x18\r \x01(\x0b\x32\x14.discord_api.Message\x12\x17\n\x0f\x61pp_permissions\x18\x0e \x01(\t\x12\x0e\n\x06locale\x18\x0f \x01(\t\x12\x14\n\x0cguild_locale\x18\x10 \x01(\t\x12:\n\x0c\x65ntitlements\x18\x11 \x03(\x0b\x32$.discord_api.Interaction.Entitlement\x12\x62\n\x1e\x61uthorizing_integration_owners\x18\x12 \x03(\x0b\x32:.discord_api.Interaction.AuthorizingIntegrationOwnersEntry\x12\x14\n\x07\x63ontext\x18\x13 \x01(\x05H\x00\x88\x01\x01\x12\x1d\n\x15\x61ttachment_size_limit\x18\x14 \x01(\x03\x1a\xfe\x01\n\x06Option\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\x05\x12!\n\x0cstring_value\x18\x03 \x01(\tB\t\x8a\xb5\x18\x05valueH\x00\x12\"\n\rinteger_value\x18\x06 \x01(\x03\x42\t\x8a\xb5\x18\x05valueH\x00\x12!\n\x0cnumber_value\x18\x07 \x01(\x01\x42\t\x8a\xb5\x18\x05valueH\x00\x12\"\n\rboolean_value\x18\x08 \x01(\x08\x42\t\x8a\xb5\x18\x05valueH\x00\x12\x30\n\x07options\x18\x04 \x03(\x0b\x32\x1f.discord_api.Interaction.Option\x12\x0f\n\x07\x66ocused\x18\x05 \x01(\x08\x42\x07\n\x05value\x1a\xb6\x02\n\x04\x44\x61ta\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\x05\x12+\n\x08resolved\x18\x04 \x01(\x0b\x32\x19.discord_api.ResolvedData\x12\x30\n\x07options\x18\x05 \x03(\x0b\x32\x1f.discord_api.Interaction.Option\x12\x10\n\x08guild_id\x18\x06 \x01(\x04\x12\x11\n\ttarget_id\x18\x07 \x01(\x04\x12\x11\n\tcustom_id\x18\x08 \x01(\t\x12\x33\n\x0e\x63omponent_type\x18\t \x01(\x0e\x32\x1b.discord_api.Component.Type\x12\x0e\n\x06values\x18\n \x03(\t\x12*\n\ncomponents\x18\x0b \x03(\x0b\x32\x16.discord_api.Component\x1a\xb9\x01\n\x0b\x45ntitlement\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0e\n\x06sku_id\x18\x02 \x01(\x04\x12\x16\n\x0e\x61pplication_id\x18\x03 \x01(\x04\x12\x0f\n\x07user_id\x18\x04 \x01(\x04\x12\x0c\n\x04type\x18\x05 \x01(\x05\x12\x0f\n\x07\x64\x65leted\x18\x06 \x01(\x08\x12\x11\n\tstarts_at\x18\x07 \x01(\t\x12\x0f\n\x07\x65nds_at\x18\x08 \x01(\t\x12\x10\n\x08guild_id\x18\t \x01(\x04\x12\x10\n\x08\x63onsumed\x18\n \x01(\x08\x1a\x43\n!AuthorizingIntegrationOwnersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x87\x01\n\x04Type\x12\r\n\tUNDEFINED\x10\x00\x12\x08\n\x04PING\x10\x01\x12\x17\n\x13\x41PPLICATION_COMMAND\x10\x02\x12\x15\n\x11MESSAGE_COMPONENT\x10\x03\x12$\n APPLICATION_COMMAND_AUTOCOMPLETE\x10\x04\x12\x10\n\x0cMODAL_SUBMIT\x10\x05\x42\n\n\x08_contextBl\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.interactions_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE_NAMELOCALIZATIONSENTRY']._loaded_options = None
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE_NAMELOCALIZATIONSENTRY']._serialized_options = b'8\001'
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE'].fields_by_name['string_value']._loaded_options = None
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE'].fields_by_name['string_value']._serialized_options = b'\212\265\030\005value'
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE'].fields_by_name['integer_value']._loaded_options = None
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE'].fields_by_name['integer_value']._serialized_options = b'\212\265\030\005value'
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE'].fields_by_name['number_value']._loaded_options = None
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE'].fields_by_name['number_value']._serialized_options = b'\212\265\030\005value'
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['components_json']._loaded_options = None
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['components_json']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['files']._loaded_options = None
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['files']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['type']._loaded_options = None
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['type']._serialized_options = b'\240\265\030\001'
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['with_response']._loaded_options = None
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['with_response']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['clear']._loaded_options = None
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['clear']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['options']._loaded_options = None
@@ -67,12 +81,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['clear']._serialized_options = b'\240\265\030\001'
   _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['options']._loaded_options = None
   _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
-  _globals['_CREATEINTERACTIONRESPONSEREQUEST']._serialized_start=195
-  _globals['_CREATEINTERACTIONRESPONSEREQUEST']._serialized_end=874
-  _globals['_CREATEINTERACTIONRESPONSEREQUEST_TYPE']._serialized_start=767
-  _globals['_CREATEINTERACTIONRESPONSEREQUEST_TYPE']._serialized_end=862
-  _globals['_INTERACTIONRESPONSEID']._serialized_start=877
-  _globals['_INTERACTIONRESPONSEID']._serialized_end=1038
-  _globals['_EDITINTERACTIONRESPONSEREQUEST']._serialized_start=1041
-  _globals['_EDITINTERACTIONRESPONSEREQUEST']._serialized_end=1579
+  _globals['_INTERACTION_OPTION'].fields_by_name['string_value']._loaded_options = None
+  _globals['_INTERACTION_OPTION'].fields_by_name['string_value']._serialized_options = b'\212\265\030\005value'
+  _globals['_INTERACTION_OPTION'].fields_by_name['integer_value']._loaded_options = None
+  _globals['_INTERACTION_OPTION'].fields_by_name['integer_value']._serialized_options = b'\212\265\030\005value'
+  _globals['_INTERACTION_OPTION'].fields_by_name['number_value']._loaded_options = None
+  _globals['_INTERACTION_OPTION'].fields_by_name['number_value']._serialized_options = b'\212\265\030\005value'
+  _globals['_INTERACTION_OPTION'].fields_by_name['boolean_value']._loaded_options = None
+  _globals['_INTERACTION_OPTION'].fields_by_name['boolean_value']._serialized_options = b'\212\265\030\005value'
+  _globals['_INTERACTION_AUTHORIZINGINTEGRATIONOWNERSENTRY']._loaded_options = None
+  _globals['_INTERACTION_AUTHORIZINGINTEGRATIONOWNERSENTRY']._serialized_options = b'8\001'
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST']._serialized_start=305
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST']._serialized_end=1495
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE']._serialized_start=1017
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE']._serialized_end=1317
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE_NAMELOCALIZATIONSENTRY']._serialized_start=1252
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_CHOICE_NAMELOCALIZATIONSENTRY']._serialized_end=1308
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_TYPE']._serialized_start=1320
+  _globals['_CREATEINTERACTIONRESPONSEREQUEST_TYPE']._serialized_end=1465
+  _globals['_INTERACTIONRESPONSEID']._serialized_start=1498
+  _globals['_INTERACTIONRESPONSEID']._serialized_end=1659
+  _globals['_EDITINTERACTIONRESPONSEREQUEST']._serialized_start=1662
+  _globals['_EDITINTERACTIONRESPONSEREQUEST']._serialized_end=2200
+  _globals['_INTERACTION']._serialized_start=2203
+  _globals['_INTERACTION']._serialized_end=3853
+  _globals['_INTERACTION_OPTION']._serialized_start=2879
+  _globals['_INTERACTION_OPTION']._serialized_end=3133
+  _globals['_INTERACTION_DATA']._serialized_start=3136
+  _globals['_INTERACTION_DATA']._serialized_end=3446
+  _globals['_INTERACTION_ENTITLEMENT']._serialized_start=3449
+  _globals['_INTERACTION_ENTITLEMENT']._serialized_end=3634
+  _globals['_INTERACTION_AUTHORIZINGINTEGRATIONOWNERSENTRY']._serialized_start=3636
+  _globals['_INTERACTION_AUTHORIZINGINTEGRATIONOWNERSENTRY']._serialized_end=3703
+  _globals['_INTERACTION_TYPE']._serialized_start=3706
+  _globals['_INTERACTION_TYPE']._serialized_end=3841
 # @@protoc_insertion_point(module_scope)

@@ -26,17 +26,22 @@ from discordproxy import annotations_pb2 as discordproxy_dot_annotations__pb2
 from discordproxy import channels_pb2 as discordproxy_dot_channels__pb2
 from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import guilds_pb2 as discordproxy_dot_guilds__pb2
+from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
+from discordproxy import roles_pb2 as discordproxy_dot_roles__pb2
+from discordproxy import scheduled_events_pb2 as discordproxy_dot_scheduled__events__pb2
 from discordproxy import users_pb2 as discordproxy_dot_users__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/invites.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x19\x64iscordproxy/guilds.proto\x1a\x18\x64iscordproxy/users.proto\"\x81\x03\n\x06Invite\x12\x0c\n\x04type\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12!\n\x05guild\x18\x03 \x01(\x0b\x32\x12.discord_api.Guild\x12%\n\x07\x63hannel\x18\x04 \x01(\x0b\x32\x14.discord_api.Channel\x12\"\n\x07inviter\x18\x05 \x01(\x0b\x32\x11.discord_api.User\x12\x13\n\x0btarget_type\x18\x06 \x01(\x05\x12&\n\x0btarget_user\x18\x07 \x01(\x0b\x32\x11.discord_api.User\x12\"\n\x1a\x61pproximate_presence_count\x18\x08 \x01(\x05\x12 \n\x18\x61pproximate_member_count\x18\t \x01(\x05\x12\x12\n\nexpires_at\x18\n \x01(\t\x12\x0c\n\x04uses\x18\x0b \x01(\x05\x12\x10\n\x08max_uses\x18\x0c \x01(\x05\x12\x0f\n\x07max_age\x18\r \x01(\x05\x12\x11\n\ttemporary\x18\x0e \x01(\x08\x12\x12\n\ncreated_at\x18\x0f \x01(\t\"\xff\x01\n\x13\x43reateInviteRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x14\n\x07max_age\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x15\n\x08max_uses\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x16\n\ttemporary\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x13\n\x06unique\x18\x05 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\n\n\x08_max_ageB\x0b\n\t_max_usesB\x0c\n\n_temporaryB\t\n\x07_unique\"5\n\x0eInviteResponse\x12#\n\x06invite\x18\x01 \x01(\x0b\x32\x13.discord_api.Invite\"d\n\nInviteCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"7\n\x0fInvitesResponse\x12$\n\x07invites\x18\x01 \x03(\x0b\x32\x13.discord_api.Invite\"\xac\x01\n\x10GetInviteRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x1e\n\x0bwith_counts\x18\x02 \x01(\x08\x42\x04\x90\xb5\x18\x01H\x00\x88\x01\x01\x12&\n\x18guild_scheduled_event_id\x18\x03 \x01(\x04\x42\x04\x90\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x0e\n\x0c_with_counts\"w\n\x1bSetInviteTargetUsersRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x16\n\x08user_ids\x18\x02 \x03(\x04\x42\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"3\n\x19InviteTargetUsersResponse\x12\x16\n\x08user_ids\x18\x01 \x03(\x04\x42\x04\xa0\xb5\x18\x01\"\x9d\x01\n\x1cInviteTargetUsersJobResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x13\n\x0btotal_users\x18\x02 \x01(\x03\x12\x17\n\x0fprocessed_users\x18\x03 \x01(\x03\x12\x12\n\ncreated_at\x18\x04 \x01(\t\x12\x14\n\x0c\x63ompleted_at\x18\x05 \x01(\t\x12\x15\n\rerror_message\x18\x06 \x01(\tBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/invites.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x19\x64iscordproxy/guilds.proto\x1a\x1b\x64iscordproxy/messages.proto\x1a\x18\x64iscordproxy/roles.proto\x1a#discordproxy/scheduled_events.proto\x1a\x18\x64iscordproxy/users.proto\"\xca\x06\n\x06Invite\x12\x0c\n\x04type\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12!\n\x05guild\x18\x03 \x01(\x0b\x32\x12.discord_api.Guild\x12%\n\x07\x63hannel\x18\x04 \x01(\x0b\x32\x14.discord_api.Channel\x12\"\n\x07inviter\x18\x05 \x01(\x0b\x32\x11.discord_api.User\x12\x13\n\x0btarget_type\x18\x06 \x01(\x05\x12&\n\x0btarget_user\x18\x07 \x01(\x0b\x32\x11.discord_api.User\x12\"\n\x1a\x61pproximate_presence_count\x18\x08 \x01(\x05\x12 \n\x18\x61pproximate_member_count\x18\t \x01(\x05\x12\x12\n\nexpires_at\x18\n \x01(\t\x12\x0c\n\x04uses\x18\x0b \x01(\x05\x12\x10\n\x08max_uses\x18\x0c \x01(\x05\x12\x0f\n\x07max_age\x18\r \x01(\x05\x12\x11\n\ttemporary\x18\x0e \x01(\x08\x12\x12\n\ncreated_at\x18\x0f \x01(\t\x12 \n\x05roles\x18\x10 \x03(\x0b\x32\x11.discord_api.Role\x12\r\n\x05\x66lags\x18\x11 \x01(\x03\x12\x10\n\x08guild_id\x18\x12 \x01(\x04\x12:\n\x15guild_scheduled_event\x18\x13 \x01(\x0b\x32\x1b.discord_api.ScheduledEvent\x12<\n\x12target_application\x18\x14 \x01(\x0b\x32 .discord_api.Message.Application\x12\x19\n\x11target_channel_id\x18\x15 \x01(\x04\x12\x19\n\x11target_message_id\x18\x16 \x01(\x04\x12\x32\n\nliveliness\x18\x17 \x01(\x0b\x32\x1e.discord_api.Invite.Liveliness\x12\x12\n\nis_contact\x18\x18 \x01(\x08\x12\x1e\n\x16is_nickname_changeable\x18\x19 \x01(\x08\x1a@\n\nLiveliness\x12\x19\n\x11msg_activity_bins\x18\x01 \x03(\x05\x12\x17\n\x0flast_updated_ts\x18\x02 \x01(\t\"*\n\x04\x46lag\x12\r\n\tFLAG_NONE\x10\x00\x12\x13\n\x0fIS_GUEST_INVITE\x10\x01\"\xc1\x03\n\x13\x43reateInviteRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x14\n\x07max_age\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x15\n\x08max_uses\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x16\n\ttemporary\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x13\n\x06unique\x18\x05 \x01(\x08H\x03\x88\x01\x01\x12\x10\n\x08role_ids\x18\x06 \x03(\x04\x12\x18\n\x0btarget_type\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x1b\n\x0etarget_user_id\x18\x08 \x01(\x04H\x05\x88\x01\x01\x12\"\n\x15target_application_id\x18\t \x01(\x04H\x06\x88\x01\x01\x12\x16\n\x08user_ids\x18\n \x03(\x04\x42\x04\xa0\xb5\x18\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\n\n\x08_max_ageB\x0b\n\t_max_usesB\x0c\n\n_temporaryB\t\n\x07_uniqueB\x0e\n\x0c_target_typeB\x11\n\x0f_target_user_idB\x18\n\x16_target_application_id\"5\n\x0eInviteResponse\x12#\n\x06invite\x18\x01 \x01(\x0b\x32\x13.discord_api.Invite\"d\n\nInviteCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"7\n\x0fInvitesResponse\x12$\n\x07invites\x18\x01 \x03(\x0b\x32\x13.discord_api.Invite\"\xac\x01\n\x10GetInviteRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x1e\n\x0bwith_counts\x18\x02 \x01(\x08\x42\x04\x90\xb5\x18\x01H\x00\x88\x01\x01\x12&\n\x18guild_scheduled_event_id\x18\x03 \x01(\x04\x42\x04\x90\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x0e\n\x0c_with_counts\"w\n\x1bSetInviteTargetUsersRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x16\n\x08user_ids\x18\x02 \x03(\x04\x42\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"3\n\x19InviteTargetUsersResponse\x12\x16\n\x08user_ids\x18\x01 \x03(\x04\x42\x04\xa0\xb5\x18\x01\"\x9d\x01\n\x1cInviteTargetUsersJobResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x13\n\x0btotal_users\x18\x02 \x01(\x03\x12\x17\n\x0fprocessed_users\x18\x03 \x01(\x03\x12\x12\n\ncreated_at\x18\x04 \x01(\t\x12\x14\n\x0c\x63ompleted_at\x18\x05 \x01(\t\x12\x15\n\rerror_message\x18\x06 \x01(\tBl\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.invites_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
+  _globals['_CREATEINVITEREQUEST'].fields_by_name['user_ids']._loaded_options = None
+  _globals['_CREATEINVITEREQUEST'].fields_by_name['user_ids']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINVITEREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_CREATEINVITEREQUEST'].fields_by_name['reason']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINVITEREQUEST'].fields_by_name['options']._loaded_options = None
@@ -57,22 +62,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETINVITETARGETUSERSREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
   _globals['_INVITETARGETUSERSRESPONSE'].fields_by_name['user_ids']._loaded_options = None
   _globals['_INVITETARGETUSERSRESPONSE'].fields_by_name['user_ids']._serialized_options = b'\240\265\030\001'
-  _globals['_INVITE']._serialized_start=185
-  _globals['_INVITE']._serialized_end=570
-  _globals['_CREATEINVITEREQUEST']._serialized_start=573
-  _globals['_CREATEINVITEREQUEST']._serialized_end=828
-  _globals['_INVITERESPONSE']._serialized_start=830
-  _globals['_INVITERESPONSE']._serialized_end=883
-  _globals['_INVITECODE']._serialized_start=885
-  _globals['_INVITECODE']._serialized_end=985
-  _globals['_INVITESRESPONSE']._serialized_start=987
-  _globals['_INVITESRESPONSE']._serialized_end=1042
-  _globals['_GETINVITEREQUEST']._serialized_start=1045
-  _globals['_GETINVITEREQUEST']._serialized_end=1217
-  _globals['_SETINVITETARGETUSERSREQUEST']._serialized_start=1219
-  _globals['_SETINVITETARGETUSERSREQUEST']._serialized_end=1338
-  _globals['_INVITETARGETUSERSRESPONSE']._serialized_start=1340
-  _globals['_INVITETARGETUSERSRESPONSE']._serialized_end=1391
-  _globals['_INVITETARGETUSERSJOBRESPONSE']._serialized_start=1394
-  _globals['_INVITETARGETUSERSJOBRESPONSE']._serialized_end=1551
+  _globals['_INVITE']._serialized_start=277
+  _globals['_INVITE']._serialized_end=1119
+  _globals['_INVITE_LIVELINESS']._serialized_start=1011
+  _globals['_INVITE_LIVELINESS']._serialized_end=1075
+  _globals['_INVITE_FLAG']._serialized_start=1077
+  _globals['_INVITE_FLAG']._serialized_end=1119
+  _globals['_CREATEINVITEREQUEST']._serialized_start=1122
+  _globals['_CREATEINVITEREQUEST']._serialized_end=1571
+  _globals['_INVITERESPONSE']._serialized_start=1573
+  _globals['_INVITERESPONSE']._serialized_end=1626
+  _globals['_INVITECODE']._serialized_start=1628
+  _globals['_INVITECODE']._serialized_end=1728
+  _globals['_INVITESRESPONSE']._serialized_start=1730
+  _globals['_INVITESRESPONSE']._serialized_end=1785
+  _globals['_GETINVITEREQUEST']._serialized_start=1788
+  _globals['_GETINVITEREQUEST']._serialized_end=1960
+  _globals['_SETINVITETARGETUSERSREQUEST']._serialized_start=1962
+  _globals['_SETINVITETARGETUSERSREQUEST']._serialized_end=2081
+  _globals['_INVITETARGETUSERSRESPONSE']._serialized_start=2083
+  _globals['_INVITETARGETUSERSRESPONSE']._serialized_end=2134
+  _globals['_INVITETARGETUSERSJOBRESPONSE']._serialized_start=2137
+  _globals['_INVITETARGETUSERSJOBRESPONSE']._serialized_end=2294
 # @@protoc_insertion_point(module_scope)

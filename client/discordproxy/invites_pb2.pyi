@@ -7,10 +7,14 @@ from collections import abc as _abc
 from discordproxy import channels_pb2 as _channels_pb2
 from discordproxy import common_pb2 as _common_pb2
 from discordproxy import guilds_pb2 as _guilds_pb2
+from discordproxy import messages_pb2 as _messages_pb2
+from discordproxy import roles_pb2 as _roles_pb2
+from discordproxy import scheduled_events_pb2 as _scheduled_events_pb2
 from discordproxy import users_pb2 as _users_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -28,6 +32,40 @@ class Invite(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Flag:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Invite._Flag.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        FLAG_NONE: Invite._Flag.ValueType  # 0
+        IS_GUEST_INVITE: Invite._Flag.ValueType  # 1
+
+    class Flag(_Flag, metaclass=_FlagEnumTypeWrapper): ...
+    FLAG_NONE: Invite.Flag.ValueType  # 0
+    IS_GUEST_INVITE: Invite.Flag.ValueType  # 1
+
+    @_typing.final
+    class Liveliness(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MSG_ACTIVITY_BINS_FIELD_NUMBER: _builtins.int
+        LAST_UPDATED_TS_FIELD_NUMBER: _builtins.int
+        last_updated_ts: _builtins.str
+        @_builtins.property
+        def msg_activity_bins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+        def __init__(
+            self,
+            *,
+            msg_activity_bins: _abc.Iterable[_builtins.int] | None = ...,
+            last_updated_ts: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["last_updated_ts", b"last_updated_ts", "msg_activity_bins", b"msg_activity_bins"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TYPE_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     GUILD_FIELD_NUMBER: _builtins.int
@@ -43,6 +81,16 @@ class Invite(_message.Message):
     MAX_AGE_FIELD_NUMBER: _builtins.int
     TEMPORARY_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    GUILD_SCHEDULED_EVENT_FIELD_NUMBER: _builtins.int
+    TARGET_APPLICATION_FIELD_NUMBER: _builtins.int
+    TARGET_CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    TARGET_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    LIVELINESS_FIELD_NUMBER: _builtins.int
+    IS_CONTACT_FIELD_NUMBER: _builtins.int
+    IS_NICKNAME_CHANGEABLE_FIELD_NUMBER: _builtins.int
     type: _builtins.int
     """0 guild, 1 group DM, 2 friend"""
     code: _builtins.str
@@ -58,6 +106,12 @@ class Invite(_message.Message):
     """seconds; 0: never expires"""
     temporary: _builtins.bool
     created_at: _builtins.str
+    flags: _builtins.int
+    guild_id: _builtins.int
+    target_channel_id: _builtins.int
+    target_message_id: _builtins.int
+    is_contact: _builtins.bool
+    is_nickname_changeable: _builtins.bool
     @_builtins.property
     def guild(self) -> _guilds_pb2.Guild: ...
     @_builtins.property
@@ -66,6 +120,16 @@ class Invite(_message.Message):
     def inviter(self) -> _users_pb2.User: ...
     @_builtins.property
     def target_user(self) -> _users_pb2.User: ...
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedCompositeFieldContainer[_roles_pb2.Role]:
+        """given to each user who accepts the invite"""
+
+    @_builtins.property
+    def guild_scheduled_event(self) -> _scheduled_events_pb2.ScheduledEvent: ...
+    @_builtins.property
+    def target_application(self) -> _messages_pb2.Message.Application: ...
+    @_builtins.property
+    def liveliness(self) -> Global___Invite.Liveliness: ...
     def __init__(
         self,
         *,
@@ -84,10 +148,20 @@ class Invite(_message.Message):
         max_age: _builtins.int = ...,
         temporary: _builtins.bool = ...,
         created_at: _builtins.str = ...,
+        roles: _abc.Iterable[_roles_pb2.Role] | None = ...,
+        flags: _builtins.int = ...,
+        guild_id: _builtins.int = ...,
+        guild_scheduled_event: _scheduled_events_pb2.ScheduledEvent | None = ...,
+        target_application: _messages_pb2.Message.Application | None = ...,
+        target_channel_id: _builtins.int = ...,
+        target_message_id: _builtins.int = ...,
+        liveliness: Global___Invite.Liveliness | None = ...,
+        is_contact: _builtins.bool = ...,
+        is_nickname_changeable: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "guild", b"guild", "inviter", b"inviter", "target_user", b"target_user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "guild", b"guild", "guild_scheduled_event", b"guild_scheduled_event", "inviter", b"inviter", "liveliness", b"liveliness", "target_application", b"target_application", "target_user", b"target_user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approximate_member_count", b"approximate_member_count", "approximate_presence_count", b"approximate_presence_count", "channel", b"channel", "code", b"code", "created_at", b"created_at", "expires_at", b"expires_at", "guild", b"guild", "inviter", b"inviter", "max_age", b"max_age", "max_uses", b"max_uses", "target_type", b"target_type", "target_user", b"target_user", "temporary", b"temporary", "type", b"type", "uses", b"uses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approximate_member_count", b"approximate_member_count", "approximate_presence_count", b"approximate_presence_count", "channel", b"channel", "code", b"code", "created_at", b"created_at", "expires_at", b"expires_at", "flags", b"flags", "guild", b"guild", "guild_id", b"guild_id", "guild_scheduled_event", b"guild_scheduled_event", "inviter", b"inviter", "is_contact", b"is_contact", "is_nickname_changeable", b"is_nickname_changeable", "liveliness", b"liveliness", "max_age", b"max_age", "max_uses", b"max_uses", "roles", b"roles", "target_application", b"target_application", "target_channel_id", b"target_channel_id", "target_message_id", b"target_message_id", "target_type", b"target_type", "target_user", b"target_user", "temporary", b"temporary", "type", b"type", "uses", b"uses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -102,6 +176,11 @@ class CreateInviteRequest(_message.Message):
     MAX_USES_FIELD_NUMBER: _builtins.int
     TEMPORARY_FIELD_NUMBER: _builtins.int
     UNIQUE_FIELD_NUMBER: _builtins.int
+    ROLE_IDS_FIELD_NUMBER: _builtins.int
+    TARGET_TYPE_FIELD_NUMBER: _builtins.int
+    TARGET_USER_ID_FIELD_NUMBER: _builtins.int
+    TARGET_APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    USER_IDS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.int
@@ -113,7 +192,23 @@ class CreateInviteRequest(_message.Message):
     """the membership is temporary"""
     unique: _builtins.bool
     """do not reuse a similar invite"""
+    target_type: _builtins.int
+    """voice channels: 1 a user's stream, 2 an embedded application"""
+    target_user_id: _builtins.int
+    """required for target_type 1"""
+    target_application_id: _builtins.int
+    """required for target_type 2"""
     reason: _builtins.str
+    @_builtins.property
+    def role_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """up to 250 roles for each user who accepts; needs MANAGE_ROLES"""
+
+    @_builtins.property
+    def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Only these users may accept the invite, up to 100000. The proxy makes the CSV file, which Discord processes after
+        the response.
+        """
+
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
@@ -124,17 +219,28 @@ class CreateInviteRequest(_message.Message):
         max_uses: _builtins.int | None = ...,
         temporary: _builtins.bool | None = ...,
         unique: _builtins.bool | None = ...,
+        role_ids: _abc.Iterable[_builtins.int] | None = ...,
+        target_type: _builtins.int | None = ...,
+        target_user_id: _builtins.int | None = ...,
+        target_application_id: _builtins.int | None = ...,
+        user_ids: _abc.Iterable[_builtins.int] | None = ...,
         reason: _builtins.str = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_age", b"_max_age", "_max_uses", b"_max_uses", "_temporary", b"_temporary", "_unique", b"_unique", "max_age", b"max_age", "max_uses", b"max_uses", "options", b"options", "temporary", b"temporary", "unique", b"unique"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_age", b"_max_age", "_max_uses", b"_max_uses", "_target_application_id", b"_target_application_id", "_target_type", b"_target_type", "_target_user_id", b"_target_user_id", "_temporary", b"_temporary", "_unique", b"_unique", "max_age", b"max_age", "max_uses", b"max_uses", "options", b"options", "target_application_id", b"target_application_id", "target_type", b"target_type", "target_user_id", b"target_user_id", "temporary", b"temporary", "unique", b"unique"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_age", b"_max_age", "_max_uses", b"_max_uses", "_temporary", b"_temporary", "_unique", b"_unique", "channel_id", b"channel_id", "max_age", b"max_age", "max_uses", b"max_uses", "options", b"options", "reason", b"reason", "temporary", b"temporary", "unique", b"unique"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_age", b"_max_age", "_max_uses", b"_max_uses", "_target_application_id", b"_target_application_id", "_target_type", b"_target_type", "_target_user_id", b"_target_user_id", "_temporary", b"_temporary", "_unique", b"_unique", "channel_id", b"channel_id", "max_age", b"max_age", "max_uses", b"max_uses", "options", b"options", "reason", b"reason", "role_ids", b"role_ids", "target_application_id", b"target_application_id", "target_type", b"target_type", "target_user_id", b"target_user_id", "temporary", b"temporary", "unique", b"unique", "user_ids", b"user_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_age: _TypeAlias = _typing.Literal["max_age"]  # noqa: Y015
     _WhichOneofArgType__max_age: _TypeAlias = _typing.Literal["_max_age", b"_max_age"]  # noqa: Y015
     _WhichOneofReturnType__max_uses: _TypeAlias = _typing.Literal["max_uses"]  # noqa: Y015
     _WhichOneofArgType__max_uses: _TypeAlias = _typing.Literal["_max_uses", b"_max_uses"]  # noqa: Y015
+    _WhichOneofReturnType__target_application_id: _TypeAlias = _typing.Literal["target_application_id"]  # noqa: Y015
+    _WhichOneofArgType__target_application_id: _TypeAlias = _typing.Literal["_target_application_id", b"_target_application_id"]  # noqa: Y015
+    _WhichOneofReturnType__target_type: _TypeAlias = _typing.Literal["target_type"]  # noqa: Y015
+    _WhichOneofArgType__target_type: _TypeAlias = _typing.Literal["_target_type", b"_target_type"]  # noqa: Y015
+    _WhichOneofReturnType__target_user_id: _TypeAlias = _typing.Literal["target_user_id"]  # noqa: Y015
+    _WhichOneofArgType__target_user_id: _TypeAlias = _typing.Literal["_target_user_id", b"_target_user_id"]  # noqa: Y015
     _WhichOneofReturnType__temporary: _TypeAlias = _typing.Literal["temporary"]  # noqa: Y015
     _WhichOneofArgType__temporary: _TypeAlias = _typing.Literal["_temporary", b"_temporary"]  # noqa: Y015
     _WhichOneofReturnType__unique: _TypeAlias = _typing.Literal["unique"]  # noqa: Y015
@@ -143,6 +249,12 @@ class CreateInviteRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_age) -> _WhichOneofReturnType__max_age | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_uses) -> _WhichOneofReturnType__max_uses | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_application_id) -> _WhichOneofReturnType__target_application_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_type) -> _WhichOneofReturnType__target_type | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_user_id) -> _WhichOneofReturnType__target_user_id | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__temporary) -> _WhichOneofReturnType__temporary | None: ...
     @_typing.overload

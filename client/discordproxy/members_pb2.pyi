@@ -41,6 +41,7 @@ class GuildMember(_message.Message):
     COMMUNICATION_DISABLED_UNTIL_FIELD_NUMBER: _builtins.int
     GUILD_ID_FIELD_NUMBER: _builtins.int
     AVATAR_DECORATION_DATA_FIELD_NUMBER: _builtins.int
+    COLLECTIBLES_FIELD_NUMBER: _builtins.int
     nick: _builtins.str
     joined_at: _builtins.str
     premium_since: _builtins.str
@@ -65,6 +66,8 @@ class GuildMember(_message.Message):
 
     @_builtins.property
     def avatar_decoration_data(self) -> _users_pb2.AvatarDecoration: ...
+    @_builtins.property
+    def collectibles(self) -> _users_pb2.Collectibles: ...
     def __init__(
         self,
         *,
@@ -83,10 +86,11 @@ class GuildMember(_message.Message):
         communication_disabled_until: _builtins.str = ...,
         guild_id: _builtins.int = ...,
         avatar_decoration_data: _users_pb2.AvatarDecoration | None = ...,
+        collectibles: _users_pb2.Collectibles | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["avatar_decoration_data", b"avatar_decoration_data", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["avatar_decoration_data", b"avatar_decoration_data", "collectibles", b"collectibles", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["avatar", b"avatar", "avatar_decoration_data", b"avatar_decoration_data", "banner", b"banner", "communication_disabled_until", b"communication_disabled_until", "deaf", b"deaf", "flags", b"flags", "guild_id", b"guild_id", "joined_at", b"joined_at", "mute", b"mute", "nick", b"nick", "pending", b"pending", "permissions", b"permissions", "premium_since", b"premium_since", "roles", b"roles", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["avatar", b"avatar", "avatar_decoration_data", b"avatar_decoration_data", "banner", b"banner", "collectibles", b"collectibles", "communication_disabled_until", b"communication_disabled_until", "deaf", b"deaf", "flags", b"flags", "guild_id", b"guild_id", "joined_at", b"joined_at", "mute", b"mute", "nick", b"nick", "pending", b"pending", "permissions", b"permissions", "premium_since", b"premium_since", "roles", b"roles", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -269,6 +273,7 @@ class AddGuildMemberRequest(_message.Message):
     ROLES_FIELD_NUMBER: _builtins.int
     MUTE_FIELD_NUMBER: _builtins.int
     DEAF_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     guild_id: _builtins.int
     user_id: _builtins.int
@@ -278,6 +283,7 @@ class AddGuildMemberRequest(_message.Message):
     """up to 32 characters"""
     mute: _builtins.bool
     deaf: _builtins.bool
+    flags: _builtins.int
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """up to 250"""
@@ -294,20 +300,25 @@ class AddGuildMemberRequest(_message.Message):
         roles: _abc.Iterable[_builtins.int] | None = ...,
         mute: _builtins.bool | None = ...,
         deaf: _builtins.bool | None = ...,
+        flags: _builtins.int | None = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_deaf", b"_deaf", "_mute", b"_mute", "_nick", b"_nick", "deaf", b"deaf", "mute", b"mute", "nick", b"nick", "options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_deaf", b"_deaf", "_flags", b"_flags", "_mute", b"_mute", "_nick", b"_nick", "deaf", b"deaf", "flags", b"flags", "mute", b"mute", "nick", b"nick", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deaf", b"_deaf", "_mute", b"_mute", "_nick", b"_nick", "access_token", b"access_token", "deaf", b"deaf", "guild_id", b"guild_id", "mute", b"mute", "nick", b"nick", "options", b"options", "roles", b"roles", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deaf", b"_deaf", "_flags", b"_flags", "_mute", b"_mute", "_nick", b"_nick", "access_token", b"access_token", "deaf", b"deaf", "flags", b"flags", "guild_id", b"guild_id", "mute", b"mute", "nick", b"nick", "options", b"options", "roles", b"roles", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deaf: _TypeAlias = _typing.Literal["deaf"]  # noqa: Y015
     _WhichOneofArgType__deaf: _TypeAlias = _typing.Literal["_deaf", b"_deaf"]  # noqa: Y015
+    _WhichOneofReturnType__flags: _TypeAlias = _typing.Literal["flags"]  # noqa: Y015
+    _WhichOneofArgType__flags: _TypeAlias = _typing.Literal["_flags", b"_flags"]  # noqa: Y015
     _WhichOneofReturnType__mute: _TypeAlias = _typing.Literal["mute"]  # noqa: Y015
     _WhichOneofArgType__mute: _TypeAlias = _typing.Literal["_mute", b"_mute"]  # noqa: Y015
     _WhichOneofReturnType__nick: _TypeAlias = _typing.Literal["nick"]  # noqa: Y015
     _WhichOneofArgType__nick: _TypeAlias = _typing.Literal["_nick", b"_nick"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__deaf) -> _WhichOneofReturnType__deaf | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flags) -> _WhichOneofReturnType__flags | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mute) -> _WhichOneofReturnType__mute | None: ...
     @_typing.overload

@@ -10,6 +10,7 @@ from discordproxy import components_pb2 as _components_pb2
 from discordproxy import embeds_pb2 as _embeds_pb2
 from discordproxy import emojis_pb2 as _emojis_pb2
 from discordproxy import members_pb2 as _members_pb2
+from discordproxy import roles_pb2 as _roles_pb2
 from discordproxy import users_pb2 as _users_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -214,6 +215,27 @@ class Message(_message.Message):
     class Attachment(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
+        class _Flag:
+            ValueType = _typing.NewType("ValueType", _builtins.int)
+            V: _TypeAlias = ValueType  # noqa: Y015
+
+        class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Message.Attachment._Flag.ValueType], _builtins.type):
+            DESCRIPTOR: _descriptor.EnumDescriptor
+            FLAG_NONE: Message.Attachment._Flag.ValueType  # 0
+            IS_CLIP: Message.Attachment._Flag.ValueType  # 1
+            IS_THUMBNAIL: Message.Attachment._Flag.ValueType  # 2
+            IS_REMIX: Message.Attachment._Flag.ValueType  # 4
+            IS_SPOILER: Message.Attachment._Flag.ValueType  # 8
+            IS_ANIMATED: Message.Attachment._Flag.ValueType  # 32
+
+        class Flag(_Flag, metaclass=_FlagEnumTypeWrapper): ...
+        FLAG_NONE: Message.Attachment.Flag.ValueType  # 0
+        IS_CLIP: Message.Attachment.Flag.ValueType  # 1
+        IS_THUMBNAIL: Message.Attachment.Flag.ValueType  # 2
+        IS_REMIX: Message.Attachment.Flag.ValueType  # 4
+        IS_SPOILER: Message.Attachment.Flag.ValueType  # 8
+        IS_ANIMATED: Message.Attachment.Flag.ValueType  # 32
+
         ID_FIELD_NUMBER: _builtins.int
         FILENAME_FIELD_NUMBER: _builtins.int
         SIZE_FIELD_NUMBER: _builtins.int
@@ -230,6 +252,9 @@ class Message(_message.Message):
         FLAGS_FIELD_NUMBER: _builtins.int
         PLACEHOLDER_FIELD_NUMBER: _builtins.int
         PLACEHOLDER_VERSION_FIELD_NUMBER: _builtins.int
+        APPLICATION_FIELD_NUMBER: _builtins.int
+        CLIP_CREATED_AT_FIELD_NUMBER: _builtins.int
+        CLIP_PARTICIPANTS_FIELD_NUMBER: _builtins.int
         id: _builtins.int
         filename: _builtins.str
         size: _builtins.int
@@ -249,6 +274,14 @@ class Message(_message.Message):
         flags: _builtins.int
         placeholder: _builtins.str
         placeholder_version: _builtins.int
+        clip_created_at: _builtins.str
+        """clips: ISO 8601"""
+        @_builtins.property
+        def application(self) -> Global___Message.Application:
+            """clips: the application in the stream"""
+
+        @_builtins.property
+        def clip_participants(self) -> _containers.RepeatedCompositeFieldContainer[_users_pb2.User]: ...
         def __init__(
             self,
             *,
@@ -268,10 +301,13 @@ class Message(_message.Message):
             flags: _builtins.int = ...,
             placeholder: _builtins.str = ...,
             placeholder_version: _builtins.int = ...,
+            application: Global___Message.Application | None = ...,
+            clip_created_at: _builtins.str = ...,
+            clip_participants: _abc.Iterable[_users_pb2.User] | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "description", b"description", "duration_secs", b"duration_secs", "ephemeral", b"ephemeral", "filename", b"filename", "flags", b"flags", "height", b"height", "id", b"id", "placeholder", b"placeholder", "placeholder_version", b"placeholder_version", "proxy_url", b"proxy_url", "size", b"size", "title", b"title", "url", b"url", "waveform", b"waveform", "width", b"width"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "clip_created_at", b"clip_created_at", "clip_participants", b"clip_participants", "content_type", b"content_type", "description", b"description", "duration_secs", b"duration_secs", "ephemeral", b"ephemeral", "filename", b"filename", "flags", b"flags", "height", b"height", "id", b"id", "placeholder", b"placeholder", "placeholder_version", b"placeholder_version", "proxy_url", b"proxy_url", "size", b"size", "title", b"title", "url", b"url", "waveform", b"waveform", "width", b"width"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,6 +383,7 @@ class Message(_message.Message):
             JOIN_REQUESTS: Message.Activity._Type.ValueType  # 4
             """legacy: Discord never sends it; its value is 5"""
             JOIN_REQUEST: Message.Activity._Type.ValueType  # 5
+            STREAM_REQUEST: Message.Activity._Type.ValueType  # 6
 
         class Type(_Type, metaclass=_TypeEnumTypeWrapper): ...
         UNDEFINED: Message.Activity.Type.ValueType  # 0
@@ -356,6 +393,7 @@ class Message(_message.Message):
         JOIN_REQUESTS: Message.Activity.Type.ValueType  # 4
         """legacy: Discord never sends it; its value is 5"""
         JOIN_REQUEST: Message.Activity.Type.ValueType  # 5
+        STREAM_REQUEST: Message.Activity.Type.ValueType  # 6
 
         TYPE_FIELD_NUMBER: _builtins.int
         PARTY_ID_FIELD_NUMBER: _builtins.int
@@ -382,11 +420,18 @@ class Message(_message.Message):
         DESCRIPTION_FIELD_NUMBER: _builtins.int
         ICON_FIELD_NUMBER: _builtins.int
         NAME_FIELD_NUMBER: _builtins.int
+        BOT_FIELD_NUMBER: _builtins.int
+        PRIMARY_SKU_ID_FIELD_NUMBER: _builtins.int
+        TYPE_FIELD_NUMBER: _builtins.int
         id: _builtins.int
         cover_image: _builtins.str
         description: _builtins.str
         icon: _builtins.str
         name: _builtins.str
+        primary_sku_id: _builtins.int
+        type: _builtins.int
+        @_builtins.property
+        def bot(self) -> _users_pb2.User: ...
         def __init__(
             self,
             *,
@@ -395,10 +440,13 @@ class Message(_message.Message):
             description: _builtins.str = ...,
             icon: _builtins.str = ...,
             name: _builtins.str = ...,
+            bot: _users_pb2.User | None = ...,
+            primary_sku_id: _builtins.int = ...,
+            type: _builtins.int = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["cover_image", b"cover_image", "description", b"description", "icon", b"icon", "id", b"id", "name", b"name"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "cover_image", b"cover_image", "description", b"description", "icon", b"icon", "id", b"id", "name", b"name", "primary_sku_id", b"primary_sku_id", "type", b"type"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -544,6 +592,91 @@ class Message(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class RoleSubscriptionData(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ROLE_SUBSCRIPTION_LISTING_ID_FIELD_NUMBER: _builtins.int
+        TIER_NAME_FIELD_NUMBER: _builtins.int
+        TOTAL_MONTHS_SUBSCRIBED_FIELD_NUMBER: _builtins.int
+        IS_RENEWAL_FIELD_NUMBER: _builtins.int
+        role_subscription_listing_id: _builtins.int
+        tier_name: _builtins.str
+        total_months_subscribed: _builtins.int
+        is_renewal: _builtins.bool
+        def __init__(
+            self,
+            *,
+            role_subscription_listing_id: _builtins.int = ...,
+            tier_name: _builtins.str = ...,
+            total_months_subscribed: _builtins.int = ...,
+            is_renewal: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["is_renewal", b"is_renewal", "role_subscription_listing_id", b"role_subscription_listing_id", "tier_name", b"tier_name", "total_months_subscribed", b"total_months_subscribed"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class PurchaseNotification(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        @_typing.final
+        class GuildProductPurchase(_message.Message):
+            DESCRIPTOR: _descriptor.Descriptor
+
+            LISTING_ID_FIELD_NUMBER: _builtins.int
+            PRODUCT_NAME_FIELD_NUMBER: _builtins.int
+            listing_id: _builtins.int
+            product_name: _builtins.str
+            def __init__(
+                self,
+                *,
+                listing_id: _builtins.int = ...,
+                product_name: _builtins.str = ...,
+            ) -> None: ...
+            _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+            def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+            _ClearFieldArgType: _TypeAlias = _typing.Literal["listing_id", b"listing_id", "product_name", b"product_name"]  # noqa: Y015
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+            def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+        TYPE_FIELD_NUMBER: _builtins.int
+        GUILD_PRODUCT_PURCHASE_FIELD_NUMBER: _builtins.int
+        type: _builtins.int
+        """0 guild product"""
+        @_builtins.property
+        def guild_product_purchase(self) -> Global___Message.PurchaseNotification.GuildProductPurchase: ...
+        def __init__(
+            self,
+            *,
+            type: _builtins.int = ...,
+            guild_product_purchase: Global___Message.PurchaseNotification.GuildProductPurchase | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["guild_product_purchase", b"guild_product_purchase"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["guild_product_purchase", b"guild_product_purchase", "type", b"type"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class LobbyMember(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ADDITIONAL_NAME_FIELD_NUMBER: _builtins.int
+        additional_name: _builtins.str
+        def __init__(
+            self,
+            *,
+            additional_name: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["additional_name", b"additional_name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     GUILD_ID_FIELD_NUMBER: _builtins.int
@@ -580,6 +713,11 @@ class Message(_message.Message):
     MESSAGE_SNAPSHOTS_FIELD_NUMBER: _builtins.int
     CALL_FIELD_NUMBER: _builtins.int
     MORE_MESSAGES_FIELD_NUMBER: _builtins.int
+    ROLE_SUBSCRIPTION_DATA_FIELD_NUMBER: _builtins.int
+    RESOLVED_FIELD_NUMBER: _builtins.int
+    SHARED_CLIENT_THEME_FIELD_NUMBER: _builtins.int
+    PURCHASE_NOTIFICATION_FIELD_NUMBER: _builtins.int
+    LOBBY_MEMBER_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     channel_id: _builtins.int
     guild_id: _builtins.int
@@ -643,6 +781,20 @@ class Message(_message.Message):
     def more_messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """The other messages of a split text. The Python client copies them from `more_messages` of the response."""
 
+    @_builtins.property
+    def role_subscription_data(self) -> Global___Message.RoleSubscriptionData: ...
+    @_builtins.property
+    def resolved(self) -> Global___ResolvedData: ...
+    @_builtins.property
+    def shared_client_theme(self) -> Global___SharedClientTheme: ...
+    @_builtins.property
+    def purchase_notification(self) -> Global___Message.PurchaseNotification: ...
+    @_builtins.property
+    def lobby_member(self) -> Global___Message.LobbyMember:
+        """Not defined, because Discord has deprecated them: `interaction` (see `interaction_metadata`) and `stickers` (see
+        `sticker_items`, which is the field `stickers` of this message).
+        """
+
     def __init__(
         self,
         *,
@@ -682,16 +834,233 @@ class Message(_message.Message):
         message_snapshots: _abc.Iterable[Global___Message] | None = ...,
         call: Global___Message.Call | None = ...,
         more_messages: _abc.Iterable[Global___Message] | None = ...,
+        role_subscription_data: Global___Message.RoleSubscriptionData | None = ...,
+        resolved: Global___ResolvedData | None = ...,
+        shared_client_theme: Global___SharedClientTheme | None = ...,
+        purchase_notification: Global___Message.PurchaseNotification | None = ...,
+        lobby_member: Global___Message.LobbyMember | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "activity", b"activity", "application", b"application", "author", b"author", "call", b"call", "interaction_metadata", b"interaction_metadata", "member", b"member", "message_reference", b"message_reference", "poll", b"poll", "position", b"position", "referenced_message", b"referenced_message", "thread", b"thread"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "activity", b"activity", "application", b"application", "author", b"author", "call", b"call", "interaction_metadata", b"interaction_metadata", "lobby_member", b"lobby_member", "member", b"member", "message_reference", b"message_reference", "poll", b"poll", "position", b"position", "purchase_notification", b"purchase_notification", "referenced_message", b"referenced_message", "resolved", b"resolved", "role_subscription_data", b"role_subscription_data", "shared_client_theme", b"shared_client_theme", "thread", b"thread"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "activity", b"activity", "application", b"application", "application_id", b"application_id", "attachments", b"attachments", "author", b"author", "call", b"call", "channel_id", b"channel_id", "channel_mentions", b"channel_mentions", "components", b"components", "content", b"content", "edited_timestamp", b"edited_timestamp", "embeds", b"embeds", "flags", b"flags", "guild_id", b"guild_id", "id", b"id", "interaction_metadata", b"interaction_metadata", "member", b"member", "mention_channels", b"mention_channels", "mention_everyone", b"mention_everyone", "mention_roles", b"mention_roles", "mentions", b"mentions", "message_reference", b"message_reference", "message_snapshots", b"message_snapshots", "more_messages", b"more_messages", "nonce", b"nonce", "pinned", b"pinned", "poll", b"poll", "position", b"position", "reactions", b"reactions", "referenced_message", b"referenced_message", "stickers", b"stickers", "thread", b"thread", "timestamp", b"timestamp", "tts", b"tts", "type", b"type", "webhook_id", b"webhook_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "activity", b"activity", "application", b"application", "application_id", b"application_id", "attachments", b"attachments", "author", b"author", "call", b"call", "channel_id", b"channel_id", "channel_mentions", b"channel_mentions", "components", b"components", "content", b"content", "edited_timestamp", b"edited_timestamp", "embeds", b"embeds", "flags", b"flags", "guild_id", b"guild_id", "id", b"id", "interaction_metadata", b"interaction_metadata", "lobby_member", b"lobby_member", "member", b"member", "mention_channels", b"mention_channels", "mention_everyone", b"mention_everyone", "mention_roles", b"mention_roles", "mentions", b"mentions", "message_reference", b"message_reference", "message_snapshots", b"message_snapshots", "more_messages", b"more_messages", "nonce", b"nonce", "pinned", b"pinned", "poll", b"poll", "position", b"position", "purchase_notification", b"purchase_notification", "reactions", b"reactions", "referenced_message", b"referenced_message", "resolved", b"resolved", "role_subscription_data", b"role_subscription_data", "shared_client_theme", b"shared_client_theme", "stickers", b"stickers", "thread", b"thread", "timestamp", b"timestamp", "tts", b"tts", "type", b"type", "webhook_id", b"webhook_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
     _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
+
+@_typing.final
+class ResolvedData(_message.Message):
+    """The objects that an interaction or a message mentions by id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class UsersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> _users_pb2.User: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _users_pb2.User | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class MembersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> _members_pb2.GuildMember: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _members_pb2.GuildMember | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class RolesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> _roles_pb2.Role: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _roles_pb2.Role | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ChannelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> _channels_pb2.Channel: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _channels_pb2.Channel | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class MessagesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> Global___Message: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: Global___Message | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class AttachmentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> Global___Message.Attachment: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: Global___Message.Attachment | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    USERS_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def users(self) -> _containers.MessageMap[_builtins.int, _users_pb2.User]: ...
+    @_builtins.property
+    def members(self) -> _containers.MessageMap[_builtins.int, _members_pb2.GuildMember]:
+        """by user id; without user, deaf and mute"""
+
+    @_builtins.property
+    def roles(self) -> _containers.MessageMap[_builtins.int, _roles_pb2.Role]: ...
+    @_builtins.property
+    def channels(self) -> _containers.MessageMap[_builtins.int, _channels_pb2.Channel]:
+        """partial, with the permissions of the user and of the bot"""
+
+    @_builtins.property
+    def messages(self) -> _containers.MessageMap[_builtins.int, Global___Message]:
+        """partial"""
+
+    @_builtins.property
+    def attachments(self) -> _containers.MessageMap[_builtins.int, Global___Message.Attachment]: ...
+    def __init__(
+        self,
+        *,
+        users: _abc.Mapping[_builtins.int, _users_pb2.User] | None = ...,
+        members: _abc.Mapping[_builtins.int, _members_pb2.GuildMember] | None = ...,
+        roles: _abc.Mapping[_builtins.int, _roles_pb2.Role] | None = ...,
+        channels: _abc.Mapping[_builtins.int, _channels_pb2.Channel] | None = ...,
+        messages: _abc.Mapping[_builtins.int, Global___Message] | None = ...,
+        attachments: _abc.Mapping[_builtins.int, Global___Message.Attachment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "channels", b"channels", "members", b"members", "messages", b"messages", "roles", b"roles", "users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolvedData: _TypeAlias = ResolvedData  # noqa: Y015
+
+@_typing.final
+class SharedClientTheme(_message.Message):
+    """A theme of Discord's client that a message shares."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLORS_FIELD_NUMBER: _builtins.int
+    GRADIENT_ANGLE_FIELD_NUMBER: _builtins.int
+    BASE_MIX_FIELD_NUMBER: _builtins.int
+    BASE_THEME_FIELD_NUMBER: _builtins.int
+    gradient_angle: _builtins.int
+    """degrees, 0..360"""
+    base_mix: _builtins.int
+    """intensity, 0..100"""
+    base_theme: _builtins.int
+    """0 not set, 1 dark, 2 light, 3 darker, 4 midnight"""
+    @_builtins.property
+    def colors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1..5 of six hexadecimal digits, without "#" """
+
+    def __init__(
+        self,
+        *,
+        colors: _abc.Iterable[_builtins.str] | None = ...,
+        gradient_angle: _builtins.int = ...,
+        base_mix: _builtins.int = ...,
+        base_theme: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_theme", b"_base_theme", "base_theme", b"base_theme"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_theme", b"_base_theme", "base_mix", b"base_mix", "base_theme", b"base_theme", "colors", b"colors", "gradient_angle", b"gradient_angle"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__base_theme: _TypeAlias = _typing.Literal["base_theme"]  # noqa: Y015
+    _WhichOneofArgType__base_theme: _TypeAlias = _typing.Literal["_base_theme", b"_base_theme"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__base_theme) -> _WhichOneofReturnType__base_theme | None: ...
+
+Global___SharedClientTheme: _TypeAlias = SharedClientTheme  # noqa: Y015
 
 @_typing.final
 class InteractionMetadata(_message.Message):
@@ -820,6 +1189,8 @@ class File(_message.Message):
     SPOILER_FIELD_NUMBER: _builtins.int
     DURATION_SECS_FIELD_NUMBER: _builtins.int
     WAVEFORM_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    IS_REMIX_FIELD_NUMBER: _builtins.int
     filename: _builtins.str
     """1..1024 characters"""
     content: _builtins.bytes
@@ -827,10 +1198,14 @@ class File(_message.Message):
     description: _builtins.str
     """alt text, up to 1024 characters"""
     spoiler: _builtins.bool
+    """sent as `is_spoiler`; the name stays as it is"""
     duration_secs: _builtins.float
     """voice messages"""
     waveform: _builtins.str
     """voice messages: base64 of up to 256 samples"""
+    title: _builtins.str
+    """up to 1024 characters"""
+    is_remix: _builtins.bool
     def __init__(
         self,
         *,
@@ -841,10 +1216,12 @@ class File(_message.Message):
         spoiler: _builtins.bool = ...,
         duration_secs: _builtins.float = ...,
         waveform: _builtins.str = ...,
+        title: _builtins.str = ...,
+        is_remix: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_type", b"content_type", "description", b"description", "duration_secs", b"duration_secs", "filename", b"filename", "spoiler", b"spoiler", "waveform", b"waveform"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_type", b"content_type", "description", b"description", "duration_secs", b"duration_secs", "filename", b"filename", "is_remix", b"is_remix", "spoiler", b"spoiler", "title", b"title", "waveform", b"waveform"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -852,26 +1229,63 @@ Global___File: _TypeAlias = File  # noqa: Y015
 
 @_typing.final
 class KeepAttachment(_message.Message):
-    """An attachment to keep on an edited message. If any is listed, attachments that are not listed are removed."""
+    """An attachment to keep on an edited message. If any is listed, attachments that are not listed are removed. Fields that
+    are not set stay as they are. Discord documents changes of `description` and `is_spoiler`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    IS_SPOILER_FIELD_NUMBER: _builtins.int
+    FILENAME_FIELD_NUMBER: _builtins.int
+    DURATION_SECS_FIELD_NUMBER: _builtins.int
+    WAVEFORM_FIELD_NUMBER: _builtins.int
+    IS_REMIX_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     description: _builtins.str
     """new alt text, up to 1024 characters"""
+    title: _builtins.str
+    """up to 1024 characters"""
+    is_spoiler: _builtins.bool
+    filename: _builtins.str
+    """up to 1024 characters"""
+    duration_secs: _builtins.float
+    waveform: _builtins.str
+    is_remix: _builtins.bool
     def __init__(
         self,
         *,
         id: _builtins.int = ...,
         description: _builtins.str = ...,
+        title: _builtins.str | None = ...,
+        is_spoiler: _builtins.bool | None = ...,
+        filename: _builtins.str = ...,
+        duration_secs: _builtins.float | None = ...,
+        waveform: _builtins.str = ...,
+        is_remix: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_secs", b"_duration_secs", "_is_remix", b"_is_remix", "_is_spoiler", b"_is_spoiler", "_title", b"_title", "duration_secs", b"duration_secs", "is_remix", b"is_remix", "is_spoiler", b"is_spoiler", "title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_secs", b"_duration_secs", "_is_remix", b"_is_remix", "_is_spoiler", b"_is_spoiler", "_title", b"_title", "description", b"description", "duration_secs", b"duration_secs", "filename", b"filename", "id", b"id", "is_remix", b"is_remix", "is_spoiler", b"is_spoiler", "title", b"title", "waveform", b"waveform"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__duration_secs: _TypeAlias = _typing.Literal["duration_secs"]  # noqa: Y015
+    _WhichOneofArgType__duration_secs: _TypeAlias = _typing.Literal["_duration_secs", b"_duration_secs"]  # noqa: Y015
+    _WhichOneofReturnType__is_remix: _TypeAlias = _typing.Literal["is_remix"]  # noqa: Y015
+    _WhichOneofArgType__is_remix: _TypeAlias = _typing.Literal["_is_remix", b"_is_remix"]  # noqa: Y015
+    _WhichOneofReturnType__is_spoiler: _TypeAlias = _typing.Literal["is_spoiler"]  # noqa: Y015
+    _WhichOneofArgType__is_spoiler: _TypeAlias = _typing.Literal["_is_spoiler", b"_is_spoiler"]  # noqa: Y015
+    _WhichOneofReturnType__title: _TypeAlias = _typing.Literal["title"]  # noqa: Y015
+    _WhichOneofArgType__title: _TypeAlias = _typing.Literal["_title", b"_title"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duration_secs) -> _WhichOneofReturnType__duration_secs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_remix) -> _WhichOneofReturnType__is_remix | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_spoiler) -> _WhichOneofReturnType__is_spoiler | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__title) -> _WhichOneofReturnType__title | None: ...
 
 Global___KeepAttachment: _TypeAlias = KeepAttachment  # noqa: Y015
 
@@ -899,6 +1313,7 @@ class SendChannelMessageRequest(_message.Message):
     NONCE_FIELD_NUMBER: _builtins.int
     OVERFLOW_FIELD_NUMBER: _builtins.int
     CROSSPOST_FIELD_NUMBER: _builtins.int
+    SHARED_CLIENT_THEME_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.int
     content: _builtins.str
@@ -938,6 +1353,8 @@ class SendChannelMessageRequest(_message.Message):
     @_builtins.property
     def poll(self) -> _components_pb2.Poll: ...
     @_builtins.property
+    def shared_client_theme(self) -> Global___SharedClientTheme: ...
+    @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
         self,
@@ -958,11 +1375,12 @@ class SendChannelMessageRequest(_message.Message):
         nonce: _builtins.str = ...,
         overflow: Global___Overflow.ValueType = ...,
         crosspost: _builtins.bool = ...,
+        shared_client_theme: Global___SharedClientTheme | None = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "embed", b"embed", "message_reference", b"message_reference", "options", b"options", "poll", b"poll"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "embed", b"embed", "message_reference", b"message_reference", "options", b"options", "poll", b"poll", "shared_client_theme", b"shared_client_theme"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "channel_id", b"channel_id", "components", b"components", "components_json", b"components_json", "content", b"content", "crosspost", b"crosspost", "embed", b"embed", "embeds", b"embeds", "files", b"files", "flags", b"flags", "message_reference", b"message_reference", "nonce", b"nonce", "options", b"options", "overflow", b"overflow", "poll", b"poll", "sticker_ids", b"sticker_ids", "tts", b"tts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "channel_id", b"channel_id", "components", b"components", "components_json", b"components_json", "content", b"content", "crosspost", b"crosspost", "embed", b"embed", "embeds", b"embeds", "files", b"files", "flags", b"flags", "message_reference", b"message_reference", "nonce", b"nonce", "options", b"options", "overflow", b"overflow", "poll", b"poll", "shared_client_theme", b"shared_client_theme", "sticker_ids", b"sticker_ids", "tts", b"tts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1015,6 +1433,7 @@ class SendDirectMessageRequest(_message.Message):
     TTS_FIELD_NUMBER: _builtins.int
     NONCE_FIELD_NUMBER: _builtins.int
     OVERFLOW_FIELD_NUMBER: _builtins.int
+    SHARED_CLIENT_THEME_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     content: _builtins.str
@@ -1042,6 +1461,8 @@ class SendDirectMessageRequest(_message.Message):
     @_builtins.property
     def poll(self) -> _components_pb2.Poll: ...
     @_builtins.property
+    def shared_client_theme(self) -> Global___SharedClientTheme: ...
+    @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
         self,
@@ -1061,11 +1482,12 @@ class SendDirectMessageRequest(_message.Message):
         tts: _builtins.bool = ...,
         nonce: _builtins.str = ...,
         overflow: Global___Overflow.ValueType = ...,
+        shared_client_theme: Global___SharedClientTheme | None = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "embed", b"embed", "message_reference", b"message_reference", "options", b"options", "poll", b"poll"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "embed", b"embed", "message_reference", b"message_reference", "options", b"options", "poll", b"poll", "shared_client_theme", b"shared_client_theme"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "components", b"components", "components_json", b"components_json", "content", b"content", "embed", b"embed", "embeds", b"embeds", "files", b"files", "flags", b"flags", "message_reference", b"message_reference", "nonce", b"nonce", "options", b"options", "overflow", b"overflow", "poll", b"poll", "sticker_ids", b"sticker_ids", "tts", b"tts", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "components", b"components", "components_json", b"components_json", "content", b"content", "embed", b"embed", "embeds", b"embeds", "files", b"files", "flags", b"flags", "message_reference", b"message_reference", "nonce", b"nonce", "options", b"options", "overflow", b"overflow", "poll", b"poll", "shared_client_theme", b"shared_client_theme", "sticker_ids", b"sticker_ids", "tts", b"tts", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1109,6 +1531,7 @@ class EditMessageRequest(_message.Message):
     ALLOWED_MENTIONS_FIELD_NUMBER: _builtins.int
     COMPONENTS_FIELD_NUMBER: _builtins.int
     COMPONENTS_JSON_FIELD_NUMBER: _builtins.int
+    STICKER_IDS_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
@@ -1127,6 +1550,10 @@ class EditMessageRequest(_message.Message):
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[_components_pb2.Component]: ...
     @_builtins.property
+    def sticker_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """up to 3"""
+
+    @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___File]: ...
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeepAttachment]: ...
@@ -1143,6 +1570,7 @@ class EditMessageRequest(_message.Message):
         allowed_mentions: Global___AllowedMentions | None = ...,
         components: _abc.Iterable[_components_pb2.Component] | None = ...,
         components_json: _builtins.str = ...,
+        sticker_ids: _abc.Iterable[_builtins.int] | None = ...,
         files: _abc.Iterable[Global___File] | None = ...,
         flags: _builtins.int | None = ...,
         attachments: _abc.Iterable[Global___KeepAttachment] | None = ...,
@@ -1152,7 +1580,7 @@ class EditMessageRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_flags", b"_flags", "allowed_mentions", b"allowed_mentions", "content", b"content", "flags", b"flags", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_flags", b"_flags", "allowed_mentions", b"allowed_mentions", "attachments", b"attachments", "channel_id", b"channel_id", "clear", b"clear", "components", b"components", "components_json", b"components_json", "content", b"content", "embeds", b"embeds", "files", b"files", "flags", b"flags", "message_id", b"message_id", "options", b"options"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_flags", b"_flags", "allowed_mentions", b"allowed_mentions", "attachments", b"attachments", "channel_id", b"channel_id", "clear", b"clear", "components", b"components", "components_json", b"components_json", "content", b"content", "embeds", b"embeds", "files", b"files", "flags", b"flags", "message_id", b"message_id", "options", b"options", "sticker_ids", b"sticker_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
     _WhichOneofArgType__content: _TypeAlias = _typing.Literal["_content", b"_content"]  # noqa: Y015
@@ -1200,25 +1628,77 @@ class MessageResponse(_message.Message):
 
     MESSAGE_FIELD_NUMBER: _builtins.int
     MORE_MESSAGES_FIELD_NUMBER: _builtins.int
+    CALLBACK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def message(self) -> Global___Message: ...
     @_builtins.property
     def more_messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """OVERFLOW_SPLIT: all messages after the first"""
 
+    @_builtins.property
+    def callback(self) -> Global___InteractionCallback:
+        """set by CreateInteractionResponse"""
+
     def __init__(
         self,
         *,
         message: Global___Message | None = ...,
         more_messages: _abc.Iterable[Global___Message] | None = ...,
+        callback: Global___InteractionCallback | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback", "message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "more_messages", b"more_messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback", "message", b"message", "more_messages", b"more_messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MessageResponse: _TypeAlias = MessageResponse  # noqa: Y015
+
+@_typing.final
+class InteractionCallback(_message.Message):
+    """How Discord accepted the response to an interaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    ACTIVITY_INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_MESSAGE_LOADING_FIELD_NUMBER: _builtins.int
+    RESPONSE_MESSAGE_EPHEMERAL_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """of the interaction"""
+    type: _builtins.int
+    activity_instance_id: _builtins.str
+    """of the activity that was launched or joined"""
+    response_message_id: _builtins.int
+    response_message_loading: _builtins.bool
+    """a deferred message, which is still to be sent"""
+    response_message_ephemeral: _builtins.bool
+    """only the user can see the message"""
+    channel_id: _builtins.int
+    guild_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        type: _builtins.int = ...,
+        activity_instance_id: _builtins.str = ...,
+        response_message_id: _builtins.int = ...,
+        response_message_loading: _builtins.bool = ...,
+        response_message_ephemeral: _builtins.bool = ...,
+        channel_id: _builtins.int = ...,
+        guild_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_instance_id", b"activity_instance_id", "channel_id", b"channel_id", "guild_id", b"guild_id", "id", b"id", "response_message_ephemeral", b"response_message_ephemeral", "response_message_id", b"response_message_id", "response_message_loading", b"response_message_loading", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InteractionCallback: _TypeAlias = InteractionCallback  # noqa: Y015
 
 @_typing.final
 class GetMessagesRequest(_message.Message):

@@ -26,14 +26,14 @@ from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/request.proto\x12\x0b\x64iscord_api\x1a\x19\x64iscordproxy/common.proto\x1a\x1b\x64iscordproxy/messages.proto\"\x97\x02\n\nApiRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12,\n\x05query\x18\x03 \x03(\x0b\x32\x1d.discord_api.ApiRequest.Param\x12\x0c\n\x04json\x18\x04 \x01(\t\x12 \n\x05\x66iles\x18\x05 \x03(\x0b\x32\x11.discord_api.File\x12\x12\n\nfile_field\x18\x06 \x01(\t\x12\x15\n\rauthorization\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\\ \x01(\t\x12,\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptions\x1a$\n\x05Param\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xa9\x01\n\x0b\x41piResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x36\n\x07headers\x18\x04 \x03(\x0b\x32%.discord_api.ApiResponse.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x43ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/request.proto\x12\x0b\x64iscord_api\x1a\x19\x64iscordproxy/common.proto\x1a\x1b\x64iscordproxy/messages.proto\"\x97\x02\n\nApiRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12,\n\x05query\x18\x03 \x03(\x0b\x32\x1d.discord_api.ApiRequest.Param\x12\x0c\n\x04json\x18\x04 \x01(\t\x12 \n\x05\x66iles\x18\x05 \x03(\x0b\x32\x11.discord_api.File\x12\x12\n\nfile_field\x18\x06 \x01(\t\x12\x15\n\rauthorization\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\\ \x01(\t\x12,\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptions\x1a$\n\x05Param\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xa9\x01\n\x0b\x41piResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x36\n\x07headers\x18\x04 \x03(\x0b\x32%.discord_api.ApiResponse.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42l\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.request_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
   _globals['_APIRESPONSE_HEADERSENTRY']._loaded_options = None
   _globals['_APIRESPONSE_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_APIREQUEST']._serialized_start=100

@@ -24,17 +24,22 @@ _sym_db = _symbol_database.Default()
 
 from discordproxy import annotations_pb2 as discordproxy_dot_annotations__pb2
 from discordproxy import common_pb2 as discordproxy_dot_common__pb2
+from discordproxy import members_pb2 as discordproxy_dot_members__pb2
 from discordproxy import users_pb2 as discordproxy_dot_users__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#discordproxy/scheduled_events.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x18\x64iscordproxy/users.proto\"\xb2\x03\n\x0eScheduledEvent\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08guild_id\x18\x02 \x01(\x04\x12\x12\n\nchannel_id\x18\x03 \x01(\x04\x12\x12\n\ncreator_id\x18\x04 \x01(\x04\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x1c\n\x14scheduled_start_time\x18\x07 \x01(\t\x12\x1a\n\x12scheduled_end_time\x18\x08 \x01(\t\x12\x15\n\rprivacy_level\x18\t \x01(\x05\x12\x0e\n\x06status\x18\n \x01(\x05\x12\x13\n\x0b\x65ntity_type\x18\x0b \x01(\x05\x12\x11\n\tentity_id\x18\x0c \x01(\x04\x12\x43\n\x0f\x65ntity_metadata\x18\r \x01(\x0b\x32*.discord_api.ScheduledEvent.EntityMetadata\x12\"\n\x07\x63reator\x18\x0e \x01(\x0b\x32\x11.discord_api.User\x12\x12\n\nuser_count\x18\x0f \x01(\x05\x12\r\n\x05image\x18\x10 \x01(\t\x1a\"\n\x0e\x45ntityMetadata\x12\x10\n\x08location\x18\x01 \x01(\t\"P\n\x17ScheduledEventsResponse\x12\x35\n\x10scheduled_events\x18\x01 \x03(\x0b\x32\x1b.discord_api.ScheduledEvent\"N\n\x16ScheduledEventResponse\x12\x34\n\x0fscheduled_event\x18\x01 \x01(\x0b\x32\x1b.discord_api.ScheduledEvent\"\xbe\x03\n\x1b\x43reateScheduledEventRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x1c\n\x14scheduled_start_time\x18\x04 \x01(\t\x12\x1f\n\x12scheduled_end_time\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x15\n\rprivacy_level\x18\x06 \x01(\x05\x12\x13\n\x0b\x65ntity_type\x18\x07 \x01(\x05\x12\x17\n\nchannel_id\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x43\n\x0f\x65ntity_metadata\x18\t \x01(\x0b\x32*.discord_api.ScheduledEvent.EntityMetadata\x12\x12\n\x05image\x18\n \x01(\tH\x03\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x0e\n\x0c_descriptionB\x15\n\x13_scheduled_end_timeB\r\n\x0b_channel_idB\x08\n\x06_image\"\xeb\x04\n\x19\x45\x64itScheduledEventRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x01\x88\x01\x01\x12!\n\x14scheduled_start_time\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x1f\n\x12scheduled_end_time\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x1a\n\rprivacy_level\x18\x06 \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x0b\x65ntity_type\x18\x07 \x01(\x05H\x05\x88\x01\x01\x12\x17\n\nchannel_id\x18\x08 \x01(\x04H\x06\x88\x01\x01\x12\x43\n\x0f\x65ntity_metadata\x18\t \x01(\x0b\x32*.discord_api.ScheduledEvent.EntityMetadata\x12\x12\n\x05image\x18\n \x01(\tH\x07\x88\x01\x01\x12\x13\n\x06status\x18\x0b \x01(\x05H\x08\x88\x01\x01\x12 \n\x18guild_scheduled_event_id\x18\x1e \x01(\x04\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x07\n\x05_nameB\x0e\n\x0c_descriptionB\x17\n\x15_scheduled_start_timeB\x15\n\x13_scheduled_end_timeB\x10\n\x0e_privacy_levelB\x0e\n\x0c_entity_typeB\r\n\x0b_channel_idB\x08\n\x06_imageB\t\n\x07_status\"z\n\x10ScheduledEventId\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12 \n\x18guild_scheduled_event_id\x18\x02 \x01(\x04\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x43ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#discordproxy/scheduled_events.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x1a\x64iscordproxy/members.proto\x1a\x18\x64iscordproxy/users.proto\"\xc8\x07\n\x0eScheduledEvent\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08guild_id\x18\x02 \x01(\x04\x12\x12\n\nchannel_id\x18\x03 \x01(\x04\x12\x12\n\ncreator_id\x18\x04 \x01(\x04\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x1c\n\x14scheduled_start_time\x18\x07 \x01(\t\x12\x1a\n\x12scheduled_end_time\x18\x08 \x01(\t\x12\x15\n\rprivacy_level\x18\t \x01(\x05\x12\x0e\n\x06status\x18\n \x01(\x05\x12\x13\n\x0b\x65ntity_type\x18\x0b \x01(\x05\x12\x11\n\tentity_id\x18\x0c \x01(\x04\x12\x43\n\x0f\x65ntity_metadata\x18\r \x01(\x0b\x32*.discord_api.ScheduledEvent.EntityMetadata\x12\"\n\x07\x63reator\x18\x0e \x01(\x0b\x32\x11.discord_api.User\x12\x12\n\nuser_count\x18\x0f \x01(\x05\x12\r\n\x05image\x18\x10 \x01(\t\x12\x34\n\x0frecurrence_rule\x18\x11 \x01(\x0b\x32\x1b.discord_api.RecurrenceRule\x12T\n guild_scheduled_event_exceptions\x18\x12 \x03(\x0b\x32*.discord_api.ScheduledEvent.EventException\x12\x33\n\tuser_rsvp\x18\x13 \x01(\x0b\x32 .discord_api.ScheduledEvent.Rsvp\x1a\"\n\x0e\x45ntityMetadata\x12\x10\n\x08location\x18\x01 \x01(\t\x1a\x8d\x01\n\x0e\x45ventException\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x04\x12\x1a\n\x12\x65vent_exception_id\x18\x02 \x01(\x04\x12\x1c\n\x14scheduled_start_time\x18\x03 \x01(\t\x12\x1a\n\x12scheduled_end_time\x18\x04 \x01(\t\x12\x13\n\x0bis_canceled\x18\x05 \x01(\x08\x1a\xc2\x01\n\x04Rsvp\x12 \n\x18guild_scheduled_event_id\x18\x01 \x01(\x04\x12*\n\"guild_scheduled_event_exception_id\x18\x02 \x01(\x04\x12\x0f\n\x07user_id\x18\x03 \x01(\x04\x12\x1f\n\x04user\x18\x04 \x01(\x0b\x32\x11.discord_api.User\x12(\n\x06member\x18\x05 \x01(\x0b\x32\x18.discord_api.GuildMember\x12\x10\n\x08response\x18\x06 \x01(\x05\"\xa1\x02\n\x0eRecurrenceRule\x12\r\n\x05start\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\t\x12\x17\n\tfrequency\x18\x03 \x01(\x05\x42\x04\xa8\xb5\x18\x01\x12\x10\n\x08interval\x18\x04 \x01(\x05\x12\x12\n\nby_weekday\x18\x05 \x03(\x05\x12<\n\x0c\x62y_n_weekday\x18\x06 \x03(\x0b\x32&.discord_api.RecurrenceRule.NthWeekday\x12\x10\n\x08\x62y_month\x18\x07 \x03(\x05\x12\x14\n\x0c\x62y_month_day\x18\x08 \x03(\x05\x12\x13\n\x0b\x62y_year_day\x18\t \x03(\x05\x12\r\n\x05\x63ount\x18\n \x01(\x05\x1a*\n\nNthWeekday\x12\t\n\x01n\x18\x01 \x01(\x05\x12\x11\n\x03\x64\x61y\x18\x02 \x01(\x05\x42\x04\xa8\xb5\x18\x01\"P\n\x17ScheduledEventsResponse\x12\x35\n\x10scheduled_events\x18\x01 \x03(\x0b\x32\x1b.discord_api.ScheduledEvent\"N\n\x16ScheduledEventResponse\x12\x34\n\x0fscheduled_event\x18\x01 \x01(\x0b\x32\x1b.discord_api.ScheduledEvent\"\xf4\x03\n\x1b\x43reateScheduledEventRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x1c\n\x14scheduled_start_time\x18\x04 \x01(\t\x12\x1f\n\x12scheduled_end_time\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x15\n\rprivacy_level\x18\x06 \x01(\x05\x12\x13\n\x0b\x65ntity_type\x18\x07 \x01(\x05\x12\x17\n\nchannel_id\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x43\n\x0f\x65ntity_metadata\x18\t \x01(\x0b\x32*.discord_api.ScheduledEvent.EntityMetadata\x12\x12\n\x05image\x18\n \x01(\tH\x03\x88\x01\x01\x12\x34\n\x0frecurrence_rule\x18\x0b \x01(\x0b\x32\x1b.discord_api.RecurrenceRule\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x0e\n\x0c_descriptionB\x15\n\x13_scheduled_end_timeB\r\n\x0b_channel_idB\x08\n\x06_image\"\xa1\x05\n\x19\x45\x64itScheduledEventRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x01\x88\x01\x01\x12!\n\x14scheduled_start_time\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x1f\n\x12scheduled_end_time\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x1a\n\rprivacy_level\x18\x06 \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x0b\x65ntity_type\x18\x07 \x01(\x05H\x05\x88\x01\x01\x12\x17\n\nchannel_id\x18\x08 \x01(\x04H\x06\x88\x01\x01\x12\x43\n\x0f\x65ntity_metadata\x18\t \x01(\x0b\x32*.discord_api.ScheduledEvent.EntityMetadata\x12\x12\n\x05image\x18\n \x01(\tH\x07\x88\x01\x01\x12\x13\n\x06status\x18\x0b \x01(\x05H\x08\x88\x01\x01\x12\x34\n\x0frecurrence_rule\x18\x0c \x01(\x0b\x32\x1b.discord_api.RecurrenceRule\x12 \n\x18guild_scheduled_event_id\x18\x1e \x01(\x04\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x07\n\x05_nameB\x0e\n\x0c_descriptionB\x17\n\x15_scheduled_start_timeB\x15\n\x13_scheduled_end_timeB\x10\n\x0e_privacy_levelB\x0e\n\x0c_entity_typeB\r\n\x0b_channel_idB\x08\n\x06_imageB\t\n\x07_status\"z\n\x10ScheduledEventId\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12 \n\x18guild_scheduled_event_id\x18\x02 \x01(\x04\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42l\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.scheduled_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
+  _globals['_RECURRENCERULE_NTHWEEKDAY'].fields_by_name['day']._loaded_options = None
+  _globals['_RECURRENCERULE_NTHWEEKDAY'].fields_by_name['day']._serialized_options = b'\250\265\030\001'
+  _globals['_RECURRENCERULE'].fields_by_name['frequency']._loaded_options = None
+  _globals['_RECURRENCERULE'].fields_by_name['frequency']._serialized_options = b'\250\265\030\001'
   _globals['_CREATESCHEDULEDEVENTREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_CREATESCHEDULEDEVENTREQUEST'].fields_by_name['reason']._serialized_options = b'\240\265\030\001'
   _globals['_CREATESCHEDULEDEVENTREQUEST'].fields_by_name['options']._loaded_options = None
@@ -47,18 +52,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EDITSCHEDULEDEVENTREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
   _globals['_SCHEDULEDEVENTID'].fields_by_name['options']._loaded_options = None
   _globals['_SCHEDULEDEVENTID'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
-  _globals['_SCHEDULEDEVENT']._serialized_start=138
-  _globals['_SCHEDULEDEVENT']._serialized_end=572
-  _globals['_SCHEDULEDEVENT_ENTITYMETADATA']._serialized_start=538
-  _globals['_SCHEDULEDEVENT_ENTITYMETADATA']._serialized_end=572
-  _globals['_SCHEDULEDEVENTSRESPONSE']._serialized_start=574
-  _globals['_SCHEDULEDEVENTSRESPONSE']._serialized_end=654
-  _globals['_SCHEDULEDEVENTRESPONSE']._serialized_start=656
-  _globals['_SCHEDULEDEVENTRESPONSE']._serialized_end=734
-  _globals['_CREATESCHEDULEDEVENTREQUEST']._serialized_start=737
-  _globals['_CREATESCHEDULEDEVENTREQUEST']._serialized_end=1183
-  _globals['_EDITSCHEDULEDEVENTREQUEST']._serialized_start=1186
-  _globals['_EDITSCHEDULEDEVENTREQUEST']._serialized_end=1805
-  _globals['_SCHEDULEDEVENTID']._serialized_start=1807
-  _globals['_SCHEDULEDEVENTID']._serialized_end=1929
+  _globals['_SCHEDULEDEVENT']._serialized_start=166
+  _globals['_SCHEDULEDEVENT']._serialized_end=1134
+  _globals['_SCHEDULEDEVENT_ENTITYMETADATA']._serialized_start=759
+  _globals['_SCHEDULEDEVENT_ENTITYMETADATA']._serialized_end=793
+  _globals['_SCHEDULEDEVENT_EVENTEXCEPTION']._serialized_start=796
+  _globals['_SCHEDULEDEVENT_EVENTEXCEPTION']._serialized_end=937
+  _globals['_SCHEDULEDEVENT_RSVP']._serialized_start=940
+  _globals['_SCHEDULEDEVENT_RSVP']._serialized_end=1134
+  _globals['_RECURRENCERULE']._serialized_start=1137
+  _globals['_RECURRENCERULE']._serialized_end=1426
+  _globals['_RECURRENCERULE_NTHWEEKDAY']._serialized_start=1384
+  _globals['_RECURRENCERULE_NTHWEEKDAY']._serialized_end=1426
+  _globals['_SCHEDULEDEVENTSRESPONSE']._serialized_start=1428
+  _globals['_SCHEDULEDEVENTSRESPONSE']._serialized_end=1508
+  _globals['_SCHEDULEDEVENTRESPONSE']._serialized_start=1510
+  _globals['_SCHEDULEDEVENTRESPONSE']._serialized_end=1588
+  _globals['_CREATESCHEDULEDEVENTREQUEST']._serialized_start=1591
+  _globals['_CREATESCHEDULEDEVENTREQUEST']._serialized_end=2091
+  _globals['_EDITSCHEDULEDEVENTREQUEST']._serialized_start=2094
+  _globals['_EDITSCHEDULEDEVENTREQUEST']._serialized_end=2767
+  _globals['_SCHEDULEDEVENTID']._serialized_start=2769
+  _globals['_SCHEDULEDEVENTID']._serialized_end=2891
 # @@protoc_insertion_point(module_scope)

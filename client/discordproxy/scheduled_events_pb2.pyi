@@ -5,6 +5,7 @@ Scheduled events of a guild."""
 
 from collections import abc as _abc
 from discordproxy import common_pb2 as _common_pb2
+from discordproxy import members_pb2 as _members_pb2
 from discordproxy import users_pb2 as _users_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -44,6 +45,70 @@ class ScheduledEvent(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class EventException(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        EVENT_ID_FIELD_NUMBER: _builtins.int
+        EVENT_EXCEPTION_ID_FIELD_NUMBER: _builtins.int
+        SCHEDULED_START_TIME_FIELD_NUMBER: _builtins.int
+        SCHEDULED_END_TIME_FIELD_NUMBER: _builtins.int
+        IS_CANCELED_FIELD_NUMBER: _builtins.int
+        event_id: _builtins.int
+        event_exception_id: _builtins.int
+        scheduled_start_time: _builtins.str
+        scheduled_end_time: _builtins.str
+        is_canceled: _builtins.bool
+        def __init__(
+            self,
+            *,
+            event_id: _builtins.int = ...,
+            event_exception_id: _builtins.int = ...,
+            scheduled_start_time: _builtins.str = ...,
+            scheduled_end_time: _builtins.str = ...,
+            is_canceled: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["event_exception_id", b"event_exception_id", "event_id", b"event_id", "is_canceled", b"is_canceled", "scheduled_end_time", b"scheduled_end_time", "scheduled_start_time", b"scheduled_start_time"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Rsvp(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        GUILD_SCHEDULED_EVENT_ID_FIELD_NUMBER: _builtins.int
+        GUILD_SCHEDULED_EVENT_EXCEPTION_ID_FIELD_NUMBER: _builtins.int
+        USER_ID_FIELD_NUMBER: _builtins.int
+        USER_FIELD_NUMBER: _builtins.int
+        MEMBER_FIELD_NUMBER: _builtins.int
+        RESPONSE_FIELD_NUMBER: _builtins.int
+        guild_scheduled_event_id: _builtins.int
+        guild_scheduled_event_exception_id: _builtins.int
+        user_id: _builtins.int
+        response: _builtins.int
+        """0 uninterested, 1 interested"""
+        @_builtins.property
+        def user(self) -> _users_pb2.User: ...
+        @_builtins.property
+        def member(self) -> _members_pb2.GuildMember: ...
+        def __init__(
+            self,
+            *,
+            guild_scheduled_event_id: _builtins.int = ...,
+            guild_scheduled_event_exception_id: _builtins.int = ...,
+            user_id: _builtins.int = ...,
+            user: _users_pb2.User | None = ...,
+            member: _members_pb2.GuildMember | None = ...,
+            response: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "user", b"user"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["guild_scheduled_event_exception_id", b"guild_scheduled_event_exception_id", "guild_scheduled_event_id", b"guild_scheduled_event_id", "member", b"member", "response", b"response", "user", b"user", "user_id", b"user_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     GUILD_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
@@ -60,6 +125,9 @@ class ScheduledEvent(_message.Message):
     CREATOR_FIELD_NUMBER: _builtins.int
     USER_COUNT_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    RECURRENCE_RULE_FIELD_NUMBER: _builtins.int
+    GUILD_SCHEDULED_EVENT_EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    USER_RSVP_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     guild_id: _builtins.int
     channel_id: _builtins.int
@@ -81,6 +149,12 @@ class ScheduledEvent(_message.Message):
     def entity_metadata(self) -> Global___ScheduledEvent.EntityMetadata: ...
     @_builtins.property
     def creator(self) -> _users_pb2.User: ...
+    @_builtins.property
+    def recurrence_rule(self) -> Global___RecurrenceRule: ...
+    @_builtins.property
+    def guild_scheduled_event_exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduledEvent.EventException]: ...
+    @_builtins.property
+    def user_rsvp(self) -> Global___ScheduledEvent.Rsvp: ...
     def __init__(
         self,
         *,
@@ -100,14 +174,107 @@ class ScheduledEvent(_message.Message):
         creator: _users_pb2.User | None = ...,
         user_count: _builtins.int = ...,
         image: _builtins.str = ...,
+        recurrence_rule: Global___RecurrenceRule | None = ...,
+        guild_scheduled_event_exceptions: _abc.Iterable[Global___ScheduledEvent.EventException] | None = ...,
+        user_rsvp: Global___ScheduledEvent.Rsvp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["creator", b"creator", "entity_metadata", b"entity_metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["creator", b"creator", "entity_metadata", b"entity_metadata", "recurrence_rule", b"recurrence_rule", "user_rsvp", b"user_rsvp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "creator", b"creator", "creator_id", b"creator_id", "description", b"description", "entity_id", b"entity_id", "entity_metadata", b"entity_metadata", "entity_type", b"entity_type", "guild_id", b"guild_id", "id", b"id", "image", b"image", "name", b"name", "privacy_level", b"privacy_level", "scheduled_end_time", b"scheduled_end_time", "scheduled_start_time", b"scheduled_start_time", "status", b"status", "user_count", b"user_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "creator", b"creator", "creator_id", b"creator_id", "description", b"description", "entity_id", b"entity_id", "entity_metadata", b"entity_metadata", "entity_type", b"entity_type", "guild_id", b"guild_id", "guild_scheduled_event_exceptions", b"guild_scheduled_event_exceptions", "id", b"id", "image", b"image", "name", b"name", "privacy_level", b"privacy_level", "recurrence_rule", b"recurrence_rule", "scheduled_end_time", b"scheduled_end_time", "scheduled_start_time", b"scheduled_start_time", "status", b"status", "user_count", b"user_count", "user_rsvp", b"user_rsvp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScheduledEvent: _TypeAlias = ScheduledEvent  # noqa: Y015
+
+@_typing.final
+class RecurrenceRule(_message.Message):
+    """When an event takes place again. Discord accepts only some combinations of the fields.
+    https://docs.discord.com/developers/resources/guild-scheduled-event#guild-scheduled-event-recurrence-rule-object
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class NthWeekday(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        N_FIELD_NUMBER: _builtins.int
+        DAY_FIELD_NUMBER: _builtins.int
+        n: _builtins.int
+        """1..5, the week of the month"""
+        day: _builtins.int
+        """as `by_weekday`"""
+        def __init__(
+            self,
+            *,
+            n: _builtins.int = ...,
+            day: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "n", b"n"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    FREQUENCY_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    BY_WEEKDAY_FIELD_NUMBER: _builtins.int
+    BY_N_WEEKDAY_FIELD_NUMBER: _builtins.int
+    BY_MONTH_FIELD_NUMBER: _builtins.int
+    BY_MONTH_DAY_FIELD_NUMBER: _builtins.int
+    BY_YEAR_DAY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    start: _builtins.str
+    """ISO 8601"""
+    end: _builtins.str
+    """ISO 8601; empty: none"""
+    frequency: _builtins.int
+    """0 yearly, 1 monthly, 2 weekly, 3 daily"""
+    interval: _builtins.int
+    """2 with weekly: every other week; else 1"""
+    count: _builtins.int
+    """0: no limit"""
+    @_builtins.property
+    def by_weekday(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """0 Monday to 6 Sunday"""
+
+    @_builtins.property
+    def by_n_weekday(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecurrenceRule.NthWeekday]: ...
+    @_builtins.property
+    def by_month(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """1..12"""
+
+    @_builtins.property
+    def by_month_day(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """1..31"""
+
+    @_builtins.property
+    def by_year_day(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """1..364"""
+
+    def __init__(
+        self,
+        *,
+        start: _builtins.str = ...,
+        end: _builtins.str = ...,
+        frequency: _builtins.int = ...,
+        interval: _builtins.int = ...,
+        by_weekday: _abc.Iterable[_builtins.int] | None = ...,
+        by_n_weekday: _abc.Iterable[Global___RecurrenceRule.NthWeekday] | None = ...,
+        by_month: _abc.Iterable[_builtins.int] | None = ...,
+        by_month_day: _abc.Iterable[_builtins.int] | None = ...,
+        by_year_day: _abc.Iterable[_builtins.int] | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_month", b"by_month", "by_month_day", b"by_month_day", "by_n_weekday", b"by_n_weekday", "by_weekday", b"by_weekday", "by_year_day", b"by_year_day", "count", b"count", "end", b"end", "frequency", b"frequency", "interval", b"interval", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecurrenceRule: _TypeAlias = RecurrenceRule  # noqa: Y015
 
 @_typing.final
 class ScheduledEventsResponse(_message.Message):
@@ -163,6 +330,7 @@ class CreateScheduledEventRequest(_message.Message):
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     ENTITY_METADATA_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    RECURRENCE_RULE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     guild_id: _builtins.int
@@ -188,6 +356,8 @@ class CreateScheduledEventRequest(_message.Message):
         """with a location, for external events only"""
 
     @_builtins.property
+    def recurrence_rule(self) -> Global___RecurrenceRule: ...
+    @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
         self,
@@ -202,12 +372,13 @@ class CreateScheduledEventRequest(_message.Message):
         channel_id: _builtins.int | None = ...,
         entity_metadata: Global___ScheduledEvent.EntityMetadata | None = ...,
         image: _builtins.str | None = ...,
+        recurrence_rule: Global___RecurrenceRule | None = ...,
         reason: _builtins.str = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_description", b"_description", "_image", b"_image", "_scheduled_end_time", b"_scheduled_end_time", "channel_id", b"channel_id", "description", b"description", "entity_metadata", b"entity_metadata", "image", b"image", "options", b"options", "scheduled_end_time", b"scheduled_end_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_description", b"_description", "_image", b"_image", "_scheduled_end_time", b"_scheduled_end_time", "channel_id", b"channel_id", "description", b"description", "entity_metadata", b"entity_metadata", "image", b"image", "options", b"options", "recurrence_rule", b"recurrence_rule", "scheduled_end_time", b"scheduled_end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_description", b"_description", "_image", b"_image", "_scheduled_end_time", b"_scheduled_end_time", "channel_id", b"channel_id", "description", b"description", "entity_metadata", b"entity_metadata", "entity_type", b"entity_type", "guild_id", b"guild_id", "image", b"image", "name", b"name", "options", b"options", "privacy_level", b"privacy_level", "reason", b"reason", "scheduled_end_time", b"scheduled_end_time", "scheduled_start_time", b"scheduled_start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_description", b"_description", "_image", b"_image", "_scheduled_end_time", b"_scheduled_end_time", "channel_id", b"channel_id", "description", b"description", "entity_metadata", b"entity_metadata", "entity_type", b"entity_type", "guild_id", b"guild_id", "image", b"image", "name", b"name", "options", b"options", "privacy_level", b"privacy_level", "reason", b"reason", "recurrence_rule", b"recurrence_rule", "scheduled_end_time", b"scheduled_end_time", "scheduled_start_time", b"scheduled_start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__channel_id: _TypeAlias = _typing.Literal["channel_id"]  # noqa: Y015
     _WhichOneofArgType__channel_id: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id"]  # noqa: Y015
@@ -247,6 +418,7 @@ class EditScheduledEventRequest(_message.Message):
     ENTITY_METADATA_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    RECURRENCE_RULE_FIELD_NUMBER: _builtins.int
     GUILD_SCHEDULED_EVENT_ID_FIELD_NUMBER: _builtins.int
     CLEAR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -266,6 +438,8 @@ class EditScheduledEventRequest(_message.Message):
     @_builtins.property
     def entity_metadata(self) -> Global___ScheduledEvent.EntityMetadata: ...
     @_builtins.property
+    def recurrence_rule(self) -> Global___RecurrenceRule: ...
+    @_builtins.property
     def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
@@ -283,14 +457,15 @@ class EditScheduledEventRequest(_message.Message):
         entity_metadata: Global___ScheduledEvent.EntityMetadata | None = ...,
         image: _builtins.str | None = ...,
         status: _builtins.int | None = ...,
+        recurrence_rule: Global___RecurrenceRule | None = ...,
         guild_scheduled_event_id: _builtins.int = ...,
         clear: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_description", b"_description", "_entity_type", b"_entity_type", "_image", b"_image", "_name", b"_name", "_privacy_level", b"_privacy_level", "_scheduled_end_time", b"_scheduled_end_time", "_scheduled_start_time", b"_scheduled_start_time", "_status", b"_status", "channel_id", b"channel_id", "description", b"description", "entity_metadata", b"entity_metadata", "entity_type", b"entity_type", "image", b"image", "name", b"name", "options", b"options", "privacy_level", b"privacy_level", "scheduled_end_time", b"scheduled_end_time", "scheduled_start_time", b"scheduled_start_time", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_description", b"_description", "_entity_type", b"_entity_type", "_image", b"_image", "_name", b"_name", "_privacy_level", b"_privacy_level", "_scheduled_end_time", b"_scheduled_end_time", "_scheduled_start_time", b"_scheduled_start_time", "_status", b"_status", "channel_id", b"channel_id", "description", b"description", "entity_metadata", b"entity_metadata", "entity_type", b"entity_type", "image", b"image", "name", b"name", "options", b"options", "privacy_level", b"privacy_level", "recurrence_rule", b"recurrence_rule", "scheduled_end_time", b"scheduled_end_time", "scheduled_start_time", b"scheduled_start_time", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_description", b"_description", "_entity_type", b"_entity_type", "_image", b"_image", "_name", b"_name", "_privacy_level", b"_privacy_level", "_scheduled_end_time", b"_scheduled_end_time", "_scheduled_start_time", b"_scheduled_start_time", "_status", b"_status", "channel_id", b"channel_id", "clear", b"clear", "description", b"description", "entity_metadata", b"entity_metadata", "entity_type", b"entity_type", "guild_id", b"guild_id", "guild_scheduled_event_id", b"guild_scheduled_event_id", "image", b"image", "name", b"name", "options", b"options", "privacy_level", b"privacy_level", "reason", b"reason", "scheduled_end_time", b"scheduled_end_time", "scheduled_start_time", b"scheduled_start_time", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_description", b"_description", "_entity_type", b"_entity_type", "_image", b"_image", "_name", b"_name", "_privacy_level", b"_privacy_level", "_scheduled_end_time", b"_scheduled_end_time", "_scheduled_start_time", b"_scheduled_start_time", "_status", b"_status", "channel_id", b"channel_id", "clear", b"clear", "description", b"description", "entity_metadata", b"entity_metadata", "entity_type", b"entity_type", "guild_id", b"guild_id", "guild_scheduled_event_id", b"guild_scheduled_event_id", "image", b"image", "name", b"name", "options", b"options", "privacy_level", b"privacy_level", "reason", b"reason", "recurrence_rule", b"recurrence_rule", "scheduled_end_time", b"scheduled_end_time", "scheduled_start_time", b"scheduled_start_time", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__channel_id: _TypeAlias = _typing.Literal["channel_id"]  # noqa: Y015
     _WhichOneofArgType__channel_id: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id"]  # noqa: Y015

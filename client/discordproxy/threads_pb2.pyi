@@ -134,7 +134,7 @@ Global___CreateMessageThreadRequest: _TypeAlias = CreateMessageThreadRequest  # 
 
 @_typing.final
 class CreateForumPostRequest(_message.Message):
-    """A post in a forum or media channel. Fields 2 to 17 form the object `message` in Discord's JSON."""
+    """A post in a forum or media channel. Fields 2 to 18 form the object `message` in Discord's JSON."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -148,6 +148,7 @@ class CreateForumPostRequest(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     POLL_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
+    SHARED_CLIENT_THEME_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     APPLIED_TAGS_FIELD_NUMBER: _builtins.int
     AUTO_ARCHIVE_DURATION_FIELD_NUMBER: _builtins.int
@@ -178,6 +179,8 @@ class CreateForumPostRequest(_message.Message):
     @_builtins.property
     def poll(self) -> _components_pb2.Poll: ...
     @_builtins.property
+    def shared_client_theme(self) -> _messages_pb2.SharedClientTheme: ...
+    @_builtins.property
     def applied_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """up to 5 tag ids"""
 
@@ -196,6 +199,7 @@ class CreateForumPostRequest(_message.Message):
         files: _abc.Iterable[_messages_pb2.File] | None = ...,
         poll: _components_pb2.Poll | None = ...,
         flags: _builtins.int = ...,
+        shared_client_theme: _messages_pb2.SharedClientTheme | None = ...,
         name: _builtins.str = ...,
         applied_tags: _abc.Iterable[_builtins.int] | None = ...,
         auto_archive_duration: _builtins.int | None = ...,
@@ -203,9 +207,9 @@ class CreateForumPostRequest(_message.Message):
         reason: _builtins.str = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_auto_archive_duration", b"_auto_archive_duration", "_rate_limit_per_user", b"_rate_limit_per_user", "allowed_mentions", b"allowed_mentions", "auto_archive_duration", b"auto_archive_duration", "options", b"options", "poll", b"poll", "rate_limit_per_user", b"rate_limit_per_user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_auto_archive_duration", b"_auto_archive_duration", "_rate_limit_per_user", b"_rate_limit_per_user", "allowed_mentions", b"allowed_mentions", "auto_archive_duration", b"auto_archive_duration", "options", b"options", "poll", b"poll", "rate_limit_per_user", b"rate_limit_per_user", "shared_client_theme", b"shared_client_theme"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_auto_archive_duration", b"_auto_archive_duration", "_rate_limit_per_user", b"_rate_limit_per_user", "allowed_mentions", b"allowed_mentions", "applied_tags", b"applied_tags", "auto_archive_duration", b"auto_archive_duration", "channel_id", b"channel_id", "components", b"components", "components_json", b"components_json", "content", b"content", "embeds", b"embeds", "files", b"files", "flags", b"flags", "name", b"name", "options", b"options", "poll", b"poll", "rate_limit_per_user", b"rate_limit_per_user", "reason", b"reason", "sticker_ids", b"sticker_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_auto_archive_duration", b"_auto_archive_duration", "_rate_limit_per_user", b"_rate_limit_per_user", "allowed_mentions", b"allowed_mentions", "applied_tags", b"applied_tags", "auto_archive_duration", b"auto_archive_duration", "channel_id", b"channel_id", "components", b"components", "components_json", b"components_json", "content", b"content", "embeds", b"embeds", "files", b"files", "flags", b"flags", "name", b"name", "options", b"options", "poll", b"poll", "rate_limit_per_user", b"rate_limit_per_user", "reason", b"reason", "shared_client_theme", b"shared_client_theme", "sticker_ids", b"sticker_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__auto_archive_duration: _TypeAlias = _typing.Literal["auto_archive_duration"]  # noqa: Y015
     _WhichOneofArgType__auto_archive_duration: _TypeAlias = _typing.Literal["_auto_archive_duration", b"_auto_archive_duration"]  # noqa: Y015

@@ -26,14 +26,14 @@ from discordproxy import annotations_pb2 as discordproxy_dot_annotations__pb2
 from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64iscordproxy/users.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\"\x91\x04\n\x04User\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x15\n\rdiscriminator\x18\x03 \x01(\t\x12\x0e\n\x06\x61vatar\x18\x04 \x01(\t\x12\x0b\n\x03\x62ot\x18\x05 \x01(\x08\x12\x0e\n\x06system\x18\x06 \x01(\x08\x12\x13\n\x0bmfa_enabled\x18\x07 \x01(\x08\x12\x0e\n\x06locale\x18\x08 \x01(\t\x12\x10\n\x08verified\x18\t \x01(\x08\x12\r\n\x05\x65mail\x18\n \x01(\t\x12\r\n\x05\x66lags\x18\x0b \x01(\x03\x12\x14\n\x0cpremium_type\x18\x0c \x01(\x05\x12\x14\n\x0cpublic_flags\x18\r \x01(\x05\x12\x13\n\x0bglobal_name\x18\x0e \x01(\t\x12\x0e\n\x06\x62\x61nner\x18\x0f \x01(\t\x12\x19\n\x0c\x61\x63\x63\x65nt_color\x18\x10 \x01(\x05H\x00\x88\x01\x01\x12=\n\x16\x61vatar_decoration_data\x18\x11 \x01(\x0b\x32\x1d.discord_api.AvatarDecoration\x12\x35\n\rprimary_guild\x18\x12 \x01(\x0b\x32\x1e.discord_api.User.PrimaryGuild\x1a_\n\x0cPrimaryGuild\x12\x19\n\x11identity_guild_id\x18\x01 \x01(\x04\x12\x18\n\x10identity_enabled\x18\x02 \x01(\x08\x12\x0b\n\x03tag\x18\x03 \x01(\t\x12\r\n\x05\x62\x61\x64ge\x18\x04 \x01(\tB\x0f\n\r_accent_color\"1\n\x10\x41vatarDecoration\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x0e\n\x06sku_id\x18\x02 \x01(\x04\"j\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\x04\x12\x13\n\x05\x66resh\x18\x02 \x01(\x08\x42\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"`\n\x15GetCurrentUserRequest\x12\x13\n\x05\x66resh\x18\x01 \x01(\x08\x42\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"`\n\x0cUserResponse\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.discord_api.User\x12/\n\tfreshness\x18P \x01(\x0b\x32\x16.discord_api.FreshnessB\x04\xa0\xb5\x18\x01\"\xb3\x01\n\x16\x45\x64itCurrentUserRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x13\n\x06\x61vatar\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x62\x61nner\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\t\n\x07_avatarB\t\n\x07_bannerBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64iscordproxy/users.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\"\xc2\x04\n\x04User\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x15\n\rdiscriminator\x18\x03 \x01(\t\x12\x0e\n\x06\x61vatar\x18\x04 \x01(\t\x12\x0b\n\x03\x62ot\x18\x05 \x01(\x08\x12\x0e\n\x06system\x18\x06 \x01(\x08\x12\x13\n\x0bmfa_enabled\x18\x07 \x01(\x08\x12\x0e\n\x06locale\x18\x08 \x01(\t\x12\x10\n\x08verified\x18\t \x01(\x08\x12\r\n\x05\x65mail\x18\n \x01(\t\x12\r\n\x05\x66lags\x18\x0b \x01(\x03\x12\x14\n\x0cpremium_type\x18\x0c \x01(\x05\x12\x14\n\x0cpublic_flags\x18\r \x01(\x05\x12\x13\n\x0bglobal_name\x18\x0e \x01(\t\x12\x0e\n\x06\x62\x61nner\x18\x0f \x01(\t\x12\x19\n\x0c\x61\x63\x63\x65nt_color\x18\x10 \x01(\x05H\x00\x88\x01\x01\x12=\n\x16\x61vatar_decoration_data\x18\x11 \x01(\x0b\x32\x1d.discord_api.AvatarDecoration\x12\x35\n\rprimary_guild\x18\x12 \x01(\x0b\x32\x1e.discord_api.User.PrimaryGuild\x12/\n\x0c\x63ollectibles\x18\x13 \x01(\x0b\x32\x19.discord_api.Collectibles\x1a_\n\x0cPrimaryGuild\x12\x19\n\x11identity_guild_id\x18\x01 \x01(\x04\x12\x18\n\x10identity_enabled\x18\x02 \x01(\x08\x12\x0b\n\x03tag\x18\x03 \x01(\t\x12\r\n\x05\x62\x61\x64ge\x18\x04 \x01(\tB\x0f\n\r_accent_color\"1\n\x10\x41vatarDecoration\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x0e\n\x06sku_id\x18\x02 \x01(\x04\"\x92\x01\n\x0c\x43ollectibles\x12\x36\n\tnameplate\x18\x01 \x01(\x0b\x32#.discord_api.Collectibles.Nameplate\x1aJ\n\tNameplate\x12\x0e\n\x06sku_id\x18\x01 \x01(\x04\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x0f\n\x07palette\x18\x04 \x01(\t\"j\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\x04\x12\x13\n\x05\x66resh\x18\x02 \x01(\x08\x42\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"`\n\x15GetCurrentUserRequest\x12\x13\n\x05\x66resh\x18\x01 \x01(\x08\x42\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"`\n\x0cUserResponse\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.discord_api.User\x12/\n\tfreshness\x18P \x01(\x0b\x32\x16.discord_api.FreshnessB\x04\xa0\xb5\x18\x01\"\xb3\x01\n\x16\x45\x64itCurrentUserRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x13\n\x06\x61vatar\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x62\x61nner\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\t\n\x07_avatarB\t\n\x07_bannerBl\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.users_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
   _globals['_GETUSERREQUEST'].fields_by_name['fresh']._loaded_options = None
   _globals['_GETUSERREQUEST'].fields_by_name['fresh']._serialized_options = b'\240\265\030\001'
   _globals['_GETUSERREQUEST'].fields_by_name['options']._loaded_options = None
@@ -49,17 +49,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EDITCURRENTUSERREQUEST'].fields_by_name['options']._loaded_options = None
   _globals['_EDITCURRENTUSERREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
   _globals['_USER']._serialized_start=101
-  _globals['_USER']._serialized_end=630
-  _globals['_USER_PRIMARYGUILD']._serialized_start=518
-  _globals['_USER_PRIMARYGUILD']._serialized_end=613
-  _globals['_AVATARDECORATION']._serialized_start=632
-  _globals['_AVATARDECORATION']._serialized_end=681
-  _globals['_GETUSERREQUEST']._serialized_start=683
-  _globals['_GETUSERREQUEST']._serialized_end=789
-  _globals['_GETCURRENTUSERREQUEST']._serialized_start=791
-  _globals['_GETCURRENTUSERREQUEST']._serialized_end=887
-  _globals['_USERRESPONSE']._serialized_start=889
-  _globals['_USERRESPONSE']._serialized_end=985
-  _globals['_EDITCURRENTUSERREQUEST']._serialized_start=988
-  _globals['_EDITCURRENTUSERREQUEST']._serialized_end=1167
+  _globals['_USER']._serialized_end=679
+  _globals['_USER_PRIMARYGUILD']._serialized_start=567
+  _globals['_USER_PRIMARYGUILD']._serialized_end=662
+  _globals['_AVATARDECORATION']._serialized_start=681
+  _globals['_AVATARDECORATION']._serialized_end=730
+  _globals['_COLLECTIBLES']._serialized_start=733
+  _globals['_COLLECTIBLES']._serialized_end=879
+  _globals['_COLLECTIBLES_NAMEPLATE']._serialized_start=805
+  _globals['_COLLECTIBLES_NAMEPLATE']._serialized_end=879
+  _globals['_GETUSERREQUEST']._serialized_start=881
+  _globals['_GETUSERREQUEST']._serialized_end=987
+  _globals['_GETCURRENTUSERREQUEST']._serialized_start=989
+  _globals['_GETCURRENTUSERREQUEST']._serialized_end=1085
+  _globals['_USERRESPONSE']._serialized_start=1087
+  _globals['_USERRESPONSE']._serialized_end=1183
+  _globals['_EDITCURRENTUSERREQUEST']._serialized_start=1186
+  _globals['_EDITCURRENTUSERREQUEST']._serialized_end=1365
 # @@protoc_insertion_point(module_scope)

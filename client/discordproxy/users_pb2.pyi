@@ -69,6 +69,7 @@ class User(_message.Message):
     ACCENT_COLOR_FIELD_NUMBER: _builtins.int
     AVATAR_DECORATION_DATA_FIELD_NUMBER: _builtins.int
     PRIMARY_GUILD_FIELD_NUMBER: _builtins.int
+    COLLECTIBLES_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     username: _builtins.str
     discriminator: _builtins.str
@@ -90,6 +91,8 @@ class User(_message.Message):
     def avatar_decoration_data(self) -> Global___AvatarDecoration: ...
     @_builtins.property
     def primary_guild(self) -> Global___User.PrimaryGuild: ...
+    @_builtins.property
+    def collectibles(self) -> Global___Collectibles: ...
     def __init__(
         self,
         *,
@@ -111,10 +114,11 @@ class User(_message.Message):
         accent_color: _builtins.int | None = ...,
         avatar_decoration_data: Global___AvatarDecoration | None = ...,
         primary_guild: Global___User.PrimaryGuild | None = ...,
+        collectibles: Global___Collectibles | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color", "accent_color", b"accent_color", "avatar_decoration_data", b"avatar_decoration_data", "primary_guild", b"primary_guild"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color", "accent_color", b"accent_color", "avatar_decoration_data", b"avatar_decoration_data", "collectibles", b"collectibles", "primary_guild", b"primary_guild"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color", "accent_color", b"accent_color", "avatar", b"avatar", "avatar_decoration_data", b"avatar_decoration_data", "banner", b"banner", "bot", b"bot", "discriminator", b"discriminator", "email", b"email", "flags", b"flags", "global_name", b"global_name", "id", b"id", "locale", b"locale", "mfa_enabled", b"mfa_enabled", "premium_type", b"premium_type", "primary_guild", b"primary_guild", "public_flags", b"public_flags", "system", b"system", "username", b"username", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color", "accent_color", b"accent_color", "avatar", b"avatar", "avatar_decoration_data", b"avatar_decoration_data", "banner", b"banner", "bot", b"bot", "collectibles", b"collectibles", "discriminator", b"discriminator", "email", b"email", "flags", b"flags", "global_name", b"global_name", "id", b"id", "locale", b"locale", "mfa_enabled", b"mfa_enabled", "premium_type", b"premium_type", "primary_guild", b"primary_guild", "public_flags", b"public_flags", "system", b"system", "username", b"username", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accent_color: _TypeAlias = _typing.Literal["accent_color"]  # noqa: Y015
     _WhichOneofArgType__accent_color: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color"]  # noqa: Y015
@@ -143,6 +147,53 @@ class AvatarDecoration(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AvatarDecoration: _TypeAlias = AvatarDecoration  # noqa: Y015
+
+@_typing.final
+class Collectibles(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Nameplate(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SKU_ID_FIELD_NUMBER: _builtins.int
+        ASSET_FIELD_NUMBER: _builtins.int
+        LABEL_FIELD_NUMBER: _builtins.int
+        PALETTE_FIELD_NUMBER: _builtins.int
+        sku_id: _builtins.int
+        asset: _builtins.str
+        label: _builtins.str
+        palette: _builtins.str
+        """such as "crimson" """
+        def __init__(
+            self,
+            *,
+            sku_id: _builtins.int = ...,
+            asset: _builtins.str = ...,
+            label: _builtins.str = ...,
+            palette: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "label", b"label", "palette", b"palette", "sku_id", b"sku_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAMEPLATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def nameplate(self) -> Global___Collectibles.Nameplate: ...
+    def __init__(
+        self,
+        *,
+        nameplate: Global___Collectibles.Nameplate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["nameplate", b"nameplate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nameplate", b"nameplate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Collectibles: _TypeAlias = Collectibles  # noqa: Y015
 
 @_typing.final
 class GetUserRequest(_message.Message):

@@ -24,16 +24,17 @@ _sym_db = _symbol_database.Default()
 
 from discordproxy import annotations_pb2 as discordproxy_dot_annotations__pb2
 from discordproxy import common_pb2 as discordproxy_dot_common__pb2
+from discordproxy import members_pb2 as discordproxy_dot_members__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64iscordproxy/voice.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\"\xf8\x01\n\nVoiceState\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x12\n\nchannel_id\x18\x02 \x01(\x04\x12\x0f\n\x07user_id\x18\x03 \x01(\x04\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x0c\n\x04\x64\x65\x61\x66\x18\x05 \x01(\x08\x12\x0c\n\x04mute\x18\x06 \x01(\x08\x12\x11\n\tself_deaf\x18\x07 \x01(\x08\x12\x11\n\tself_mute\x18\x08 \x01(\x08\x12\x13\n\x0bself_stream\x18\t \x01(\x08\x12\x12\n\nself_video\x18\n \x01(\x08\x12\x10\n\x08suppress\x18\x0b \x01(\x08\x12\"\n\x1arequest_to_speak_timestamp\x18\x0c \x01(\t\"w\n\x15GetVoiceStatesRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x18\n\nchannel_id\x18\x02 \x01(\x04\x42\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"u\n\x13VoiceStatesResponse\x12-\n\x0cvoice_states\x18\x01 \x03(\x0b\x32\x17.discord_api.VoiceState\x12/\n\tfreshness\x18P \x01(\x0b\x32\x16.discord_api.FreshnessB\x04\xa0\xb5\x18\x01\"B\n\x12VoiceStateResponse\x12,\n\x0bvoice_state\x18\x01 \x01(\x0b\x32\x17.discord_api.VoiceState\"\x8d\x02\n\x1c\x45\x64itCurrentVoiceStateRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x17\n\nchannel_id\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08suppress\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\'\n\x1arequest_to_speak_timestamp\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\r\n\x0b_channel_idB\x0b\n\t_suppressB\x1d\n\x1b_request_to_speak_timestamp\"\xba\x01\n\x15\x45\x64itVoiceStateRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x0f\n\x07user_id\x18\x1e \x01(\x04\x12\x17\n\nchannel_id\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08suppress\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\r\n\x0b_channel_idB\x0b\n\t_suppress\"\\\n\x0bVoiceRegion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07optimal\x18\x03 \x01(\x08\x12\x12\n\ndeprecated\x18\x04 \x01(\x08\x12\x0e\n\x06\x63ustom\x18\x05 \x01(\x08\"M\n\x17ListVoiceRegionsRequest\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"A\n\x14VoiceRegionsResponse\x12)\n\x07regions\x18\x01 \x03(\x0b\x32\x18.discord_api.VoiceRegionBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64iscordproxy/voice.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x1a\x64iscordproxy/members.proto\"\xa2\x02\n\nVoiceState\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x12\n\nchannel_id\x18\x02 \x01(\x04\x12\x0f\n\x07user_id\x18\x03 \x01(\x04\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x0c\n\x04\x64\x65\x61\x66\x18\x05 \x01(\x08\x12\x0c\n\x04mute\x18\x06 \x01(\x08\x12\x11\n\tself_deaf\x18\x07 \x01(\x08\x12\x11\n\tself_mute\x18\x08 \x01(\x08\x12\x13\n\x0bself_stream\x18\t \x01(\x08\x12\x12\n\nself_video\x18\n \x01(\x08\x12\x10\n\x08suppress\x18\x0b \x01(\x08\x12\"\n\x1arequest_to_speak_timestamp\x18\x0c \x01(\t\x12(\n\x06member\x18\r \x01(\x0b\x32\x18.discord_api.GuildMember\"w\n\x15GetVoiceStatesRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x18\n\nchannel_id\x18\x02 \x01(\x04\x42\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"u\n\x13VoiceStatesResponse\x12-\n\x0cvoice_states\x18\x01 \x03(\x0b\x32\x17.discord_api.VoiceState\x12/\n\tfreshness\x18P \x01(\x0b\x32\x16.discord_api.FreshnessB\x04\xa0\xb5\x18\x01\"B\n\x12VoiceStateResponse\x12,\n\x0bvoice_state\x18\x01 \x01(\x0b\x32\x17.discord_api.VoiceState\"\x8d\x02\n\x1c\x45\x64itCurrentVoiceStateRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x17\n\nchannel_id\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08suppress\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\'\n\x1arequest_to_speak_timestamp\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\r\n\x0b_channel_idB\x0b\n\t_suppressB\x1d\n\x1b_request_to_speak_timestamp\"\xba\x01\n\x15\x45\x64itVoiceStateRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x0f\n\x07user_id\x18\x1e \x01(\x04\x12\x17\n\nchannel_id\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\x08suppress\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\r\n\x0b_channel_idB\x0b\n\t_suppress\"\\\n\x0bVoiceRegion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07optimal\x18\x03 \x01(\x08\x12\x12\n\ndeprecated\x18\x04 \x01(\x08\x12\x0e\n\x06\x63ustom\x18\x05 \x01(\x08\"M\n\x17ListVoiceRegionsRequest\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"A\n\x14VoiceRegionsResponse\x12)\n\x07regions\x18\x01 \x03(\x0b\x32\x18.discord_api.VoiceRegionBl\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.voice_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
   _globals['_GETVOICESTATESREQUEST'].fields_by_name['channel_id']._loaded_options = None
   _globals['_GETVOICESTATESREQUEST'].fields_by_name['channel_id']._serialized_options = b'\240\265\030\001'
   _globals['_GETVOICESTATESREQUEST'].fields_by_name['options']._loaded_options = None
@@ -48,22 +49,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EDITVOICESTATEREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
   _globals['_LISTVOICEREGIONSREQUEST'].fields_by_name['options']._loaded_options = None
   _globals['_LISTVOICEREGIONSREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
-  _globals['_VOICESTATE']._serialized_start=101
-  _globals['_VOICESTATE']._serialized_end=349
-  _globals['_GETVOICESTATESREQUEST']._serialized_start=351
-  _globals['_GETVOICESTATESREQUEST']._serialized_end=470
-  _globals['_VOICESTATESRESPONSE']._serialized_start=472
-  _globals['_VOICESTATESRESPONSE']._serialized_end=589
-  _globals['_VOICESTATERESPONSE']._serialized_start=591
-  _globals['_VOICESTATERESPONSE']._serialized_end=657
-  _globals['_EDITCURRENTVOICESTATEREQUEST']._serialized_start=660
-  _globals['_EDITCURRENTVOICESTATEREQUEST']._serialized_end=929
-  _globals['_EDITVOICESTATEREQUEST']._serialized_start=932
-  _globals['_EDITVOICESTATEREQUEST']._serialized_end=1118
-  _globals['_VOICEREGION']._serialized_start=1120
-  _globals['_VOICEREGION']._serialized_end=1212
-  _globals['_LISTVOICEREGIONSREQUEST']._serialized_start=1214
-  _globals['_LISTVOICEREGIONSREQUEST']._serialized_end=1291
-  _globals['_VOICEREGIONSRESPONSE']._serialized_start=1293
-  _globals['_VOICEREGIONSRESPONSE']._serialized_end=1358
+  _globals['_VOICESTATE']._serialized_start=129
+  _globals['_VOICESTATE']._serialized_end=419
+  _globals['_GETVOICESTATESREQUEST']._serialized_start=421
+  _globals['_GETVOICESTATESREQUEST']._serialized_end=540
+  _globals['_VOICESTATESRESPONSE']._serialized_start=542
+  _globals['_VOICESTATESRESPONSE']._serialized_end=659
+  _globals['_VOICESTATERESPONSE']._serialized_start=661
+  _globals['_VOICESTATERESPONSE']._serialized_end=727
+  _globals['_EDITCURRENTVOICESTATEREQUEST']._serialized_start=730
+  _globals['_EDITCURRENTVOICESTATEREQUEST']._serialized_end=999
+  _globals['_EDITVOICESTATEREQUEST']._serialized_start=1002
+  _globals['_EDITVOICESTATEREQUEST']._serialized_end=1188
+  _globals['_VOICEREGION']._serialized_start=1190
+  _globals['_VOICEREGION']._serialized_end=1282
+  _globals['_LISTVOICEREGIONSREQUEST']._serialized_start=1284
+  _globals['_LISTVOICEREGIONSREQUEST']._serialized_end=1361
+  _globals['_VOICEREGIONSRESPONSE']._serialized_start=1363
+  _globals['_VOICEREGIONSRESPONSE']._serialized_end=1428
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ Voice states: which users are connected to which voice channels."""
 
 from collections import abc as _abc
 from discordproxy import common_pb2 as _common_pb2
+from discordproxy import members_pb2 as _members_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -37,6 +38,7 @@ class VoiceState(_message.Message):
     SELF_VIDEO_FIELD_NUMBER: _builtins.int
     SUPPRESS_FIELD_NUMBER: _builtins.int
     REQUEST_TO_SPEAK_TIMESTAMP_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
     guild_id: _builtins.int
     channel_id: _builtins.int
     user_id: _builtins.int
@@ -49,6 +51,10 @@ class VoiceState(_message.Message):
     self_video: _builtins.bool
     suppress: _builtins.bool
     request_to_speak_timestamp: _builtins.str
+    @_builtins.property
+    def member(self) -> _members_pb2.GuildMember:
+        """only in events and answers of Discord; GetVoiceStates omits it"""
+
     def __init__(
         self,
         *,
@@ -64,10 +70,11 @@ class VoiceState(_message.Message):
         self_video: _builtins.bool = ...,
         suppress: _builtins.bool = ...,
         request_to_speak_timestamp: _builtins.str = ...,
+        member: _members_pb2.GuildMember | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "deaf", b"deaf", "guild_id", b"guild_id", "mute", b"mute", "request_to_speak_timestamp", b"request_to_speak_timestamp", "self_deaf", b"self_deaf", "self_mute", b"self_mute", "self_stream", b"self_stream", "self_video", b"self_video", "session_id", b"session_id", "suppress", b"suppress", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "deaf", b"deaf", "guild_id", b"guild_id", "member", b"member", "mute", b"mute", "request_to_speak_timestamp", b"request_to_speak_timestamp", "self_deaf", b"self_deaf", "self_mute", b"self_mute", "self_stream", b"self_stream", "self_video", b"self_video", "session_id", b"session_id", "suppress", b"suppress", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,9 +4,11 @@ isort:skip_file
 Webhooks and their messages."""
 
 from collections import abc as _abc
+from discordproxy import channels_pb2 as _channels_pb2
 from discordproxy import common_pb2 as _common_pb2
 from discordproxy import components_pb2 as _components_pb2
 from discordproxy import embeds_pb2 as _embeds_pb2
+from discordproxy import guilds_pb2 as _guilds_pb2
 from discordproxy import messages_pb2 as _messages_pb2
 from discordproxy import users_pb2 as _users_pb2
 from google.protobuf import descriptor as _descriptor
@@ -39,6 +41,8 @@ class Webhook(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     APPLICATION_ID_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
+    SOURCE_GUILD_FIELD_NUMBER: _builtins.int
+    SOURCE_CHANNEL_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     type: _builtins.int
     """1 incoming, 2 channel follower, 3 application"""
@@ -52,6 +56,14 @@ class Webhook(_message.Message):
     url: _builtins.str
     @_builtins.property
     def user(self) -> _users_pb2.User: ...
+    @_builtins.property
+    def source_guild(self) -> _guilds_pb2.Guild:
+        """channel followers: id, name and icon of the followed channel's guild"""
+
+    @_builtins.property
+    def source_channel(self) -> _channels_pb2.Channel:
+        """channel followers: id and name of the followed channel"""
+
     def __init__(
         self,
         *,
@@ -65,10 +77,12 @@ class Webhook(_message.Message):
         token: _builtins.str = ...,
         application_id: _builtins.int = ...,
         url: _builtins.str = ...,
+        source_guild: _guilds_pb2.Guild | None = ...,
+        source_channel: _channels_pb2.Channel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source_channel", b"source_channel", "source_guild", b"source_guild", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "avatar", b"avatar", "channel_id", b"channel_id", "guild_id", b"guild_id", "id", b"id", "name", b"name", "token", b"token", "type", b"type", "url", b"url", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "avatar", b"avatar", "channel_id", b"channel_id", "guild_id", b"guild_id", "id", b"id", "name", b"name", "source_channel", b"source_channel", "source_guild", b"source_guild", "token", b"token", "type", b"type", "url", b"url", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -289,6 +303,8 @@ class EditWebhookMessageRequest(_message.Message):
     COMPONENTS_FIELD_NUMBER: _builtins.int
     COMPONENTS_JSON_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    POLL_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
     WEBHOOK_TOKEN_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
@@ -299,6 +315,7 @@ class EditWebhookMessageRequest(_message.Message):
     webhook_id: _builtins.int
     content: _builtins.str
     components_json: _builtins.str
+    flags: _builtins.int
     webhook_token: _builtins.str
     message_id: _builtins.int
     thread_id: _builtins.int
@@ -311,6 +328,8 @@ class EditWebhookMessageRequest(_message.Message):
     def components(self) -> _containers.RepeatedCompositeFieldContainer[_components_pb2.Component]: ...
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.File]: ...
+    @_builtins.property
+    def poll(self) -> _components_pb2.Poll: ...
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.KeepAttachment]: ...
     @_builtins.property
@@ -327,6 +346,8 @@ class EditWebhookMessageRequest(_message.Message):
         components: _abc.Iterable[_components_pb2.Component] | None = ...,
         components_json: _builtins.str = ...,
         files: _abc.Iterable[_messages_pb2.File] | None = ...,
+        poll: _components_pb2.Poll | None = ...,
+        flags: _builtins.int | None = ...,
         attachments: _abc.Iterable[_messages_pb2.KeepAttachment] | None = ...,
         webhook_token: _builtins.str = ...,
         message_id: _builtins.int = ...,
@@ -335,18 +356,22 @@ class EditWebhookMessageRequest(_message.Message):
         clear: _abc.Iterable[_builtins.str] | None = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_thread_id", b"_thread_id", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "content", b"content", "options", b"options", "thread_id", b"thread_id", "with_components", b"with_components"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_flags", b"_flags", "_thread_id", b"_thread_id", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "content", b"content", "flags", b"flags", "options", b"options", "poll", b"poll", "thread_id", b"thread_id", "with_components", b"with_components"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_thread_id", b"_thread_id", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "attachments", b"attachments", "clear", b"clear", "components", b"components", "components_json", b"components_json", "content", b"content", "embeds", b"embeds", "files", b"files", "message_id", b"message_id", "options", b"options", "thread_id", b"thread_id", "webhook_id", b"webhook_id", "webhook_token", b"webhook_token", "with_components", b"with_components"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_flags", b"_flags", "_thread_id", b"_thread_id", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "attachments", b"attachments", "clear", b"clear", "components", b"components", "components_json", b"components_json", "content", b"content", "embeds", b"embeds", "files", b"files", "flags", b"flags", "message_id", b"message_id", "options", b"options", "poll", b"poll", "thread_id", b"thread_id", "webhook_id", b"webhook_id", "webhook_token", b"webhook_token", "with_components", b"with_components"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
     _WhichOneofArgType__content: _TypeAlias = _typing.Literal["_content", b"_content"]  # noqa: Y015
+    _WhichOneofReturnType__flags: _TypeAlias = _typing.Literal["flags"]  # noqa: Y015
+    _WhichOneofArgType__flags: _TypeAlias = _typing.Literal["_flags", b"_flags"]  # noqa: Y015
     _WhichOneofReturnType__thread_id: _TypeAlias = _typing.Literal["thread_id"]  # noqa: Y015
     _WhichOneofArgType__thread_id: _TypeAlias = _typing.Literal["_thread_id", b"_thread_id"]  # noqa: Y015
     _WhichOneofReturnType__with_components: _TypeAlias = _typing.Literal["with_components"]  # noqa: Y015
     _WhichOneofArgType__with_components: _TypeAlias = _typing.Literal["_with_components", b"_with_components"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content) -> _WhichOneofReturnType__content | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flags) -> _WhichOneofReturnType__flags | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__thread_id) -> _WhichOneofReturnType__thread_id | None: ...
     @_typing.overload

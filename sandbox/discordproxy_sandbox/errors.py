@@ -69,6 +69,7 @@ _TEXTS = {
     50068: (400, "Invalid message type"),
     50109: (400, "The request body contains invalid JSON."),
     50083: (400, "Thread is archived"),
+    160014: (400, "You cannot forward a message whose content you cannot read"),
     160004: (400, "A thread has already been created for this message"),
     520000: (400, "Poll expired"),
 }

@@ -599,4 +599,85 @@ MANAGEMENT = [
     of("SetRoleConnectionMetadata", "metadata", application_id=1, metadata=[{"type": 1}] * 6),
 ]
 
-BAD_REQUESTS = [*bad_ids(), *MANAGEMENT, *MESSAGES, *FILES, *COMPONENTS, *POLLS, *COMMON, *PATHS, *LISTS, *GUILDS]
+
+def theme(path: str, **fields: Any) -> Bad:
+    given = {"colors": ["00ff00"], "gradient_angle": 1, "base_mix": 1}
+    return send(f"shared_client_theme{path}", shared_client_theme=pb.SharedClientTheme(**{**given, **fields}))
+
+
+def recurrence(path: str, **fields: Any) -> Bad:
+    rule = pb.RecurrenceRule(**{"start": "2030-01-01T00:00:00Z", **fields})
+    return event(f"recurrence_rule{path}", recurrence_rule=rule)
+
+
+def invite(path: str, **fields: Any) -> Bad:
+    return Bad("CreateInvite", pb.CreateInviteRequest(channel_id=1, **fields), path)
+
+
+def response(path: str, **fields: Any) -> Bad:
+    ids = {"interaction_id": 1, "interaction_token": "token"}
+    return Bad("CreateInteractionResponse", pb.CreateInteractionResponseRequest(**ids, **fields), path)
+
+
+def choice(path: str, **fields: Any) -> Bad:
+    given = {"name": "n", "number_value": 1}
+    made = pb.CreateInteractionResponseRequest.Choice(**{**given, **fields})
+    return response(f"choices[0].{path}", type="AUTOCOMPLETE", choices=[made])
+
+
+NEW_IN_2026 = [
+    theme(".colors", colors=[]),
+    theme(".colors", colors=["00ff00"] * 6),
+    theme(".colors[0]", colors=["#00ff0"]),
+    theme(".gradient_angle", gradient_angle=361),
+    theme(".base_mix", base_mix=-1),
+    theme(".base_theme", base_theme=9),
+    send("shared_client_theme", content="", flags=V2, shared_client_theme=pb.SharedClientTheme(colors=["00ff00"])),
+    channel("default_tag_setting", default_tag_setting="match"),
+    edit_message("attachments[0].title", attachments=[pb.KeepAttachment(id=1, title="x" * 1025)]),
+    edit_message("attachments[0].filename", attachments=[pb.KeepAttachment(id=1, filename="a\nb")]),
+    edit_message("sticker_ids", sticker_ids=[1, 2, 3, 4]),
+    file("title", title="x" * 1025),
+    component("file_types", file_types=[".pdf"] * 11),
+    recurrence(".start", start=""),
+    recurrence(".frequency", frequency=4),
+    recurrence(".by_weekday[0]", by_weekday=[7]),
+    recurrence(".by_month_day[0]", by_month_day=[32]),
+    recurrence(".by_month_day", by_month_day=[1] * 34),
+    recurrence(".by_n_weekday[0].n", by_n_weekday=[pb.RecurrenceRule.NthWeekday(day=1)]),
+    invite("role_ids", role_ids=range(1, 252)),
+    invite("role_ids[0]", role_ids=[HUGE]),
+    invite("target_type", target_type=0),
+    invite("target_user_id", target_type=1),
+    invite("target_application_id", target_type=2),
+    invite("user_ids", user_ids=range(1, 100_002)),
+    invite("user_ids[1]", user_ids=[1, 0]),
+    response("type", type=10),
+    response("title", type="MODAL", custom_id="c", components=[pb.Component(type=10, content="x")]),
+    response("components", type="MODAL", custom_id="c", title="t"),
+    response("title", type="MODAL", custom_id="c", title="x" * 46, components=[pb.Component(type=10, content="x")]),
+    response("content", type="AUTOCOMPLETE", content="x"),
+    response("flags", type="MODAL", custom_id="c", title="t", components_json='[{"type": 10}]', flags=64),
+    response("choices", choices=[{"name": "n", "number_value": 1}]),
+    response("choices", type="AUTOCOMPLETE", choices=[{"name": "n", "number_value": 1}] * 26),
+    choice("name", name=""),
+    choice("value", number_value=None),
+    choice("number_value", number_value=float("inf")),
+    choice("string_value", number_value=None, string_value=""),
+    choice("name_localizations.de", name_localizations={"de": ""}),
+    choice("name_localizations", name_localizations={str(number): "x" for number in range(41)}),
+]
+
+BAD_REQUESTS = [
+    *bad_ids(),
+    *NEW_IN_2026,
+    *MANAGEMENT,
+    *MESSAGES,
+    *FILES,
+    *COMPONENTS,
+    *POLLS,
+    *COMMON,
+    *PATHS,
+    *LISTS,
+    *GUILDS,
+]

@@ -49,9 +49,7 @@ def messages(draw: Any, descriptor: Descriptor, depth: int = 3, choose: Choose =
         draw(st.lists(st.sampled_from(fields), unique_by=lambda field: field.number, max_size=6)) if fields else ()
     ):
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            parts = field.message_type.fields_by_name
-            pairs = st.dictionaries(SCALARS[parts["key"].type], SCALARS[parts["value"].type], max_size=2)
-            getattr(message, field.name).update(draw(pairs))
+            _fill_map(draw, message, field, depth, choose)
         elif is_list(field):
             getattr(message, field.name).extend(draw(st.lists(values_of(field, depth, choose), max_size=2)))
         elif field.message_type is not None:
@@ -59,6 +57,17 @@ def messages(draw: Any, descriptor: Descriptor, depth: int = 3, choose: Choose =
         else:
             setattr(message, field.name, draw(values_of(field, depth, choose)))
     return message
+
+
+def _fill_map(draw: Any, message: Any, field: FieldDescriptor, depth: int, choose: Choose) -> None:
+    key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+    drawn = draw(st.dictionaries(SCALARS[key.type], values_of(value, depth, choose), max_size=2))
+    entries = getattr(message, field.name)
+    for each, inner in drawn.items():
+        if value.message_type is not None:
+            entries[each].CopyFrom(inner)
+        else:
+            entries[each] = inner
 
 
 JSON = st.recursive(

@@ -14,6 +14,7 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import Rpc, field_option, is_list, is_map, request_parts
 from discordproxy_api.contract.rules.limits import INT32, NEVER_RESET, PATH_FORMS, Form, Limit, limits_of
 from discordproxy_api.contract.rules.message_request import COMPONENTS_V2
+from discordproxy_api.contract.rules.request_rules import OWN_FIELDS
 from discordproxy_api.contract.validation import InvalidRequestError, validate
 
 IDS = st.integers(1, 2**63 - 1)
@@ -73,11 +74,30 @@ def filled(draw: Any, descriptor: Descriptor) -> Any:
     return message
 
 
+ELEMENTS: dict[str, st.SearchStrategy[Any]] = {
+    "discord_api.RecurrenceRule.by_month_day": st.integers(1, 31),
+    "discord_api.RecurrenceRule.by_year_day": st.integers(1, 364),
+    "discord_api.SharedClientTheme.colors": st.from_regex(r"[0-9a-f]{6}", fullmatch=True),
+}
+"""By field: elements that the table of limits does not describe."""
+
+
 def _fill(draw: Any, message: Any, field: FieldDescriptor, limit: Limit) -> None:
-    if is_map(field):
-        getattr(message, field.name).update({"en-GB": draw(_text(Limit(1)))})
+    if field.full_name in ELEMENTS:
+        one = ELEMENTS[field.full_name]
+    elif is_map(field):
+        getattr(message, field.name).update(draw(st.dictionaries(st.sampled_from(["de", "fr"]), _text(Limit(1)))))
         return
-    one = _scalar(field, limit) if field.message_type is None else filled(field.message_type)
+    else:
+        one = _value(field, limit)
+    _fill_field(draw, message, field, limit, one)
+
+
+def _value(field: FieldDescriptor, limit: Limit) -> Any:
+    return _scalar(field, limit) if field.message_type is None else filled(field.message_type)
+
+
+def _fill_field(draw: Any, message: Any, field: FieldDescriptor, limit: Limit, one: Any) -> None:
     if is_list(field):
         most = min(limit.most, 3)
         unique = None if field.message_type is not None else (lambda value: value)
@@ -273,7 +293,34 @@ def _installations(_draw: Any, request: Any) -> None:
         request.integration_types_config.guild_install.SetInParent()
 
 
+def _response(draw: Any, request: Any) -> None:
+    kind = draw(st.sampled_from(["MESSAGE", "DEFERRED_MESSAGE", "AUTOCOMPLETE", "MODAL", "LAUNCH_ACTIVITY"]))
+    own = OWN_FIELDS.get(request.Type.Value(kind))
+    for field in request.DESCRIPTOR.fields:
+        others = {"choices", "title", "custom_id"} if own is None else MESSAGE_FIELDS - own
+        if field.name in others:
+            request.ClearField(field.name)
+    request.type = kind
+    if kind == "MODAL":
+        request.title, request.custom_id = "title", "id"
+        del request.components[:]
+        request.ClearField("components_json")
+        request.components.append(component({"type": Component.TEXT_DISPLAY, "content": "x"}))
+
+
+MESSAGE_FIELDS = {field.name for field in pb.CreateInteractionResponseRequest.DESCRIPTOR.fields} - {
+    *("interaction_id", "interaction_token", "type", "with_response", "options")
+}
+
+
+def _target(_draw: Any, request: Any) -> None:
+    for name in ("target_user_id", "target_application_id"):
+        setattr(request, name, 5)
+
+
 TAMERS = {
+    "CreateInteractionResponse": _response,
+    "CreateInvite": _target,
     "EditCurrentApplication": _installations,
     "CreateAutoModerationRule": _auto_moderation_rule,
     "EditAutoModerationRule": _auto_moderation_rule,

@@ -108,6 +108,10 @@ def synchronous(client: DiscordClient, message: Message) -> None:
     assert_type(client.sync_guild_roles(1, {2: {3, 4}}, mode="add_only", dry_run=True).result(), RoleSyncReport)
     assert_type(next(client.sync_guild_roles(1, {2: [3]})), SyncGuildRolesProgress)
     assert_type(client.create_channel(1, "news", Channel.GUILD_NEWS), Channel)
+    assert_type(client.create_interaction_response(1, "token", type="autocomplete", choices={"One": 1}), Message)
+    client.create_interaction_response(1, "token", type="modal", title="t", custom_id="c", components=[ActionRow()])
+    client.create_interaction_response(1, "token", type="pong")  # type: ignore[arg-type]
+    client.create_invite(1, role_ids=[2], user_ids={3, 4})
     assert_type(default_client(), DiscordClient)
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct, Value
 
 from discordproxy import annotations_pb2
 from discordproxy_api.contract.contract import field_option, is_json, is_list, is_map, json_key
 from discordproxy_api.contract.encode import enum_offset
-from discordproxy_api.contract.legacy_shapes import COMPLETIONS, LISTS
+from discordproxy_api.contract.legacy_shapes import COMPLETIONS, LISTS, UNCHANGED
 
 MAX_DEPTH = 32
 """Maximum depth of nested messages. Protobuf parses at most 100; Discord sends fewer than 10."""
@@ -104,7 +105,7 @@ class Readers:
         fields: dict[str, Entry] = {}
         reader = self._by_name[descriptor.full_name] = Reader(descriptor, fields)
         for field in descriptor.fields:
-            if not field_option(field, annotations_pb2.proxy_only):
+            if not field_option(field, annotations_pb2.proxy_only) and json_key(field) not in fields:
                 fitting = None if is_list(field) else _FITTING.get(field.type)
                 fields[json_key(field)] = (field.name, fitting, self.convert(field))
         return reader
@@ -114,10 +115,17 @@ class Readers:
         if is_json(field):
             return _json_value
         if is_map(field) and field.message_type is not None:
-            parts = field.message_type.fields_by_name
-            return _map(_scalar(parts["key"]), _scalar(parts["value"]))
-        one = _scalar(field) if field.message_type is None else _message(self.reader(field.message_type))
+            key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+            return _map(_scalar(key), _made(value, self._single(value)))
+        one = self._single(field)
         return _list(one, LISTS.get(field.full_name)) if is_list(field) else one
+
+    def _single(self, field: FieldDescriptor) -> Convert:
+        if field.full_name in UNCHANGED:
+            return lambda value, _depth: value
+        if field.message_type is None:
+            return _scalar(field)
+        return _message(self.reader(field.message_type))
 
 
 def _message(reader: Reader) -> Convert:
@@ -137,12 +145,25 @@ def _list(one: Convert, prepare: Callable[[Any], Any] | None) -> Convert:
     return convert
 
 
-def _map(key_of: Convert, one: Convert) -> Convert:
+def _map(key: Convert, one: Convert) -> Convert:
     def convert(values: Any, depth: int) -> Any:
         if not isinstance(values, dict):
             return None
-        pairs = [(key_of(key, depth), one(value, depth)) for key, value in values.items() if value is not None]
-        return {key: value for key, value in pairs if key is not None and value is not None}
+        converted = {key(name, depth): one(value, depth) for name, value in values.items() if value is not None}
+        return {name: value for name, value in converted.items() if name is not None and value is not None}
+
+    return convert
+
+
+def _made(field: FieldDescriptor, one: Convert) -> Convert:
+    """Return a conversion to messages: unlike lists, maps of older protobuf releases do not accept dicts."""
+    if field.message_type is None:
+        return one
+    make = GetMessageClass(field.message_type)
+
+    def convert(value: Any, depth: int) -> Any:
+        values = one(value, depth)
+        return None if values is None else make(**values)
 
     return convert
 
@@ -160,7 +181,9 @@ def _scalar(field: FieldDescriptor) -> Convert:
 def _text(value: Any, _depth: int) -> str | None:
     if isinstance(value, str):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool):
+        return str(value).lower()  # the value of a checkbox
+    if not isinstance(value, int | float):
         return None
     return str(value) if abs(value) < _MAX_TEXT_NUMBER else None
 

@@ -8,6 +8,9 @@ from typing import Any
 
 Values = dict[str, Any]
 
+_NUMBER = 10
+"""Type of an option whose numbers may have a fraction."""
+
 
 def _media(values: Values) -> None:
     """In 1.5.1, the `proxy_url` of images and videos was named `proxy_icon_url`."""
@@ -37,6 +40,27 @@ def _guild(values: Values) -> None:
             role["guild_id"] = values["id"]
 
 
+def _interaction(values: Values) -> None:
+    """Add the user, which Discord sends inside of the member, and the member's guild."""
+    member = values.get("member")
+    if member is not None:
+        if "user" in member:
+            values.setdefault("user", member["user"])
+        if "guild_id" in values:
+            member["guild_id"] = values["guild_id"]
+
+
+def _option(values: Values) -> None:
+    """Move the value of an option into the field of its type."""
+    value = values.pop("string_value", None)
+    if isinstance(value, str | bool):
+        values["string_value" if isinstance(value, str) else "boolean_value"] = value
+    elif isinstance(value, int) and values.get("type") != _NUMBER and abs(value) < 2**63:
+        values["integer_value"] = value
+    elif isinstance(value, int | float) and abs(value) < 2**63:
+        values["number_value"] = float(value)
+
+
 def _unwrapped(snapshots: Any) -> Any:
     """Discord wraps each forwarded message in an object: {"message": ...}."""
     if not isinstance(snapshots, list):
@@ -62,6 +86,8 @@ COMPLETIONS: Mapping[str, Callable[[Values], None]] = {
     "discord_api.Message": _message,
     "discord_api.Role": _role,
     "discord_api.Guild": _guild,
+    "discord_api.Interaction": _interaction,
+    "discord_api.Interaction.Option": _option,
 }
 
 LISTS: Mapping[str, Callable[[Any], Any]] = {
@@ -70,3 +96,6 @@ LISTS: Mapping[str, Callable[[Any], Any]] = {
     "discord_api.SearchMessagesResponse.messages": _flattened,
 }
 """By full field name: the conversion of a list before that of its elements."""
+
+UNCHANGED = frozenset({"discord_api.Interaction.Option.string_value"})
+"""Fields whose JSON value is not converted: a completion does that."""

@@ -162,7 +162,7 @@ def _written(request: Descriptor) -> Lines:
     if "clear" not in fields:
         given = ["value.strip()", "size"]  # an embed with images alone needs the complete validation
         given += ["message0.sticker_ids"] if "sticker_ids" in fields else []
-        given += ["has0('poll')"] if "poll" in fields else []
+        given += [f"has0({name!r})" for name in ("poll", "shared_client_theme") if name in fields]
         yield from _refused_if(f"not ({' or '.join(given)})")
 
 
@@ -205,19 +205,19 @@ def _message(descriptor: Descriptor, depth: int, apart: Iterable[str] = ()) -> L
 
 def _field(field: FieldDescriptor, limit: Limit | None, depth: int) -> Lines:
     """Yield the checks of `value`, a field that is set; none if every value is valid."""
-    if is_map(field):
-        return
-    if field.name in _CHECKED_COMPLETELY or _is_opaque(field):
+    if field.name in _CHECKED_COMPLETELY or is_map(field) or _is_opaque(field):
         yield "return False"
         return
     if not is_list(field):
         yield from _single(field, limit, depth)
         return
     one = list(_single(field, limit, depth))
-    if not one:
+    if not one and limit is None:
         return
     least, most = (limit.least, limit.most) if limit else (0, 2**31 - 1)
     yield from _refused_if(f"not {least} <= len(value) <= {most}")
+    if not one:
+        return
     if one == list(_snowflake()):
         yield from _refused_if(f"min(value) <= 0 or max(value) > {MAX_SNOWFLAKE}")
     else:

@@ -86,7 +86,7 @@ class QuickReaders:
         reader = QuickReader(fields, self._careful.reader(descriptor))
         self._by_name[descriptor.full_name] = reader
         for field in descriptor.fields:
-            if not field_option(field, annotations_pb2.proxy_only):
+            if not field_option(field, annotations_pb2.proxy_only) and json_key(field) not in fields:
                 fields[json_key(field)] = self._entry(field)
         return reader
 

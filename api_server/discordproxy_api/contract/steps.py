@@ -16,7 +16,8 @@ from discordproxy_api.contract.contract import json_key
 from discordproxy_api.contract.overflow import split, truncate
 from discordproxy_api.contract.rules.limits import CONTENT
 from discordproxy_api.contract.rules.message_body import attach_text, complete_body
-from discordproxy_api.contract.rules.message_request import overflows
+from discordproxy_api.contract.rules.message_request import overflows, raw_components
+from discordproxy_api.contract.rules.request_rules import OWN_FIELDS
 from discordproxy_api.contract.translate import Outgoing, OutgoingFile
 
 BULK = 100
@@ -32,7 +33,7 @@ TOO_OLD = 50034  # a message for a bulk delete
 NOTHING_TO_PUBLISH = frozenset({50024, 40033})  # no announcement channel; published already
 
 NONCE_LENGTH = 25
-_LAST_PART_ONLY = ("embeds", "components", "sticker_ids", "attachments", "poll")
+_LAST_PART_ONLY = ("embeds", "components", "sticker_ids", "attachments", "poll", "shared_client_theme")
 _ONE_MESSAGE = "/channels/{channel_id}/messages/{message_id}"
 
 
@@ -140,10 +141,32 @@ def _create_forum_post(request: Any, outgoing: Outgoing, circumstances: Circumst
 
 
 def _interaction_response(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
-    (response,) = _write(request, outgoing, circumstances)
-    response.body = {"type": request.type or request.MESSAGE, "data": response.body or {}}
-    response.query = [*response.query, ("with_response", "true")]
-    return [response]
+    if request.type in OWN_FIELDS:
+        data = _response_data(request, outgoing)
+    else:
+        (outgoing,) = _write(request, outgoing, circumstances)
+        data = {"data": outgoing.body or {}}
+    outgoing.body = {"type": request.type or request.MESSAGE, **data}
+    if request.with_response or not request.HasField("with_response"):
+        outgoing.query = [*outgoing.query, ("with_response", "true")]
+    return [outgoing]
+
+
+def _response_data(request: Any, outgoing: Outgoing) -> dict[str, Any]:
+    """Return the data of a response that is no message."""
+    if request.type == request.LAUNCH_ACTIVITY:
+        return {}
+    if request.type == request.AUTOCOMPLETE:
+        return {"data": {"choices": [], **(outgoing.body or {})}}
+    components = {"components": raw_components(request)} if request.components_json else {}
+    return {"data": {**(outgoing.body or {}), **components}}
+
+
+def _create_invite(request: Any, outgoing: Outgoing, _circumstances: Circumstances) -> list[Outgoing]:
+    if request.user_ids:
+        content = "\n".join(["user_id", *map(str, request.user_ids)]) + "\n"
+        outgoing.files = [OutgoingFile("target_users_file", "users.csv", content.encode(), "text/csv")]
+    return [outgoing]
 
 
 def _create_sticker(request: Any, outgoing: Outgoing, _circumstances: Circumstances) -> list[Outgoing]:
@@ -209,6 +232,7 @@ PREPARE: Mapping[str, Step] = {
     "EditWebhookMessage": _write_webhook,
     "CreateForumPost": _create_forum_post,
     "CreateInteractionResponse": _interaction_response,
+    "CreateInvite": _create_invite,
     "BulkDeleteMessages": _bulk_delete,
     "EditInteractionResponse": _write_webhook,
     "CreateGuildSticker": _create_sticker,

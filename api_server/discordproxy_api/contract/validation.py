@@ -66,6 +66,7 @@ class _Plan:
             check = compile_check(field, limits.get(field.name), _nested(field))
             if check is not None and not field_option(field, annotations_pb2.answer_only):
                 self._checks[field.name] = check
+        self._optional = frozenset(field.name for field in descriptor.fields if field.has_presence)
         self._bulky = any(field.type == FieldDescriptor.TYPE_BYTES for field in descriptor.fields)
 
     def exclude(self, *names: str) -> None:
@@ -88,7 +89,9 @@ class _Plan:
 
     def _present(self, message: Any) -> dict[str, Any]:
         if self._bulky:  # ListFields would copy the content of files
-            return {name: value for name in self._checks if (value := getattr(message, name))}
+            given = (name for name in self._checks if name not in self._optional or message.HasField(name))
+            found = ((name, getattr(message, name)) for name in given)
+            return {name: value for name, value in found if value or name in self._optional}
         return {field.name: value for field, value in message.ListFields()}
 
 

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import quote, unquote
 
 import orjson
 from google.protobuf.message import Message
 
+from discordproxy.messages_pb2 import InteractionCallback
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
@@ -21,7 +22,7 @@ from discordproxy_api.calls.retry import Repeat, repeatability
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.rules.attachments import adds_files
 from discordproxy_api.contract.steps import Circumstances, prepare
-from discordproxy_api.contract.translate import Translator
+from discordproxy_api.contract.translate import Translator, compile_message
 from discordproxy_api.discord.request import Reply, RestRequest, rest_request
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_api.rpcs.route_policy import CALLBACK, RequestLine
@@ -43,6 +44,7 @@ _TRUE = {"true", "1"}
 _COMMAND, _COMPONENT = 2, 3
 _NOT_FOR_EDITS = ("tts", "nonce", "enforce_nonce")
 _POLL_S = 0.05
+_read_callback = compile_message(InteractionCallback.DESCRIPTOR)[1]
 _MAX_WAIT_S = 5.0  # the gateway worker gives up after three
 
 
@@ -218,8 +220,10 @@ class CreateInteractionResponse:
     async def _run(self, response: Response, call: Call) -> Message:
         document = document_of(await self._responses.send(response, call)) or {}
         message = (document.get("resource") or {}).get("message")
-        result: Message = self._translator.incoming(message)
-        return result
+        result: Any = self._translator.incoming(message)
+        if document.get("interaction"):
+            result.callback.CopyFrom(_read_callback(document["interaction"]))
+        return cast("Message", result)
 
 
 def _as_callback(response: Response, deferral: Deferral, message: Any) -> Reply:

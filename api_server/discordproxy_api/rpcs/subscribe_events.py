@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from discordproxy.events_pb2 import Event, SubscribeEventsRequest
+from discordproxy.interactions_pb2 import Interaction
 from discordproxy_api.access.event_scopes import narrow
 from discordproxy_api.access.permission import Permission
 from discordproxy_api.calls import errors
@@ -20,6 +23,7 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.contract.translate import compile_message
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.rpcs.procedure import Write
 from discordproxy_gateway.events import (
@@ -42,6 +46,7 @@ MAX_BATCH, MAX_BATCH_BYTES = 500, 512 * 1024
 MAX_EVENT_BYTES = 24 * 1024 * 1024
 """Two of them and a batch between them stay below the message size that callers must be able to receive."""
 _KINDS = {ItemKind.DISPATCH: Event.DISPATCH, ItemKind.HEARTBEAT: Event.HEARTBEAT, ItemKind.GAP: Event.GAP}
+_read_interaction = compile_message(Interaction.DESCRIPTOR)[1]
 _MAX_FILTERED = 10_000
 _MAX_CURSOR_LENGTH = 3_000  # it is a header of the error; the subscriber also has the cursor of its last event
 
@@ -226,6 +231,8 @@ def _event(item: SubscriptionItem) -> Event:
             event.type = entry.type
             event.guild_id, event.channel_id = entry.guild_id, entry.channel_id
             event.json = entry.json
+            if entry.type == "INTERACTION_CREATE":
+                event.interaction.CopyFrom(_read_interaction(orjson.loads(entry.json)))
     return event
 
 

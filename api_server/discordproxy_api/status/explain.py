@@ -30,10 +30,17 @@ _BY_CODE = {
         "The user does not accept direct messages from the bot", "The user must allow them in a shared guild."
     ),
     50013: Explanation(
-        "The bot lacks a permission", "`discordproxy doctor --channel ID` names it; grant it to the bot's role."
+        "The bot lacks a permission",
+        "`discordproxy doctor --channel ID` names it; grant it to the bot's role. Pinning needs PIN_MESSAGES, which "
+        "MANAGE_MESSAGES does not include.",
     ),
     50035: Explanation("Discord rejected a field of the request", "The caller's error names the field."),
     60003: Explanation("The bot's owner must enable two-factor authentication"),
+    160014: Explanation(
+        "The bot cannot read the message to forward",
+        "Grant its role View Channel and Read Message History there; messages of others may need the intent "
+        "message_content.",
+    ),
 }
 _BY_REASON = {
     "ALREADY_RUNNING": Explanation("The roles of this guild are being synchronised already", "Call again later."),
@@ -82,9 +89,6 @@ _BY_REASON = {
     "INTERNAL": Explanation(
         "The proxy failed, or Discord's response was unusable",
         "The log contains the cause with the request ID; please report it.",
-    ),
-    "INDEX_NOT_READY": Explanation(
-        "Discord was still building the index of the searched guild or channel", "Search again later, with more time."
     ),
     "INVALID_BUDGET_USED": Explanation(
         "The application has used its share of the invalid requests that Discord allows this machine's IP address",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from discordproxy.client import DiscordClient
+    from discordproxy.discord_api_pb2 import ComputePermissionsResponse
 
 _SERVING = 1
 _SERVICES = {
@@ -118,11 +119,19 @@ def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> I
         yield _problem(subject, error, client.target)
         return
     if found.can_send:
-        yield Diagnosis(subject, good=True, text=f"the bot can send messages to {channel.name!r}")
+        yield Diagnosis(subject, good=True, text=f"the bot can send messages to {channel.name!r}{_no_pins(found)}")
     for denial in found.missing:
         lacking = f"the bot lacks the permission {denial.permission}"
         text = lacking if denial.permission else "the bot cannot send messages there"  # a category has no messages
         yield Diagnosis(subject, good=False, text=text, fix=denial.advice)
+
+
+def _no_pins(found: ComputePermissionsResponse) -> str:
+    """Return a note about bots that could pin until February 2026, when Discord split the permissions."""
+    granted = set(found.names)
+    if "MANAGE_MESSAGES" not in granted or "PIN_MESSAGES" in granted:
+        return ""
+    return ", but not pin them: that needs PIN_MESSAGES, which MANAGE_MESSAGES does not include"
 
 
 def _bot(client: DiscordClient, timeout: float | None) -> Diagnosis:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from discordproxy._fake.objects import from_json
 from discordproxy.events_pb2 import Event
+from discordproxy.interactions_pb2 import Interaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +35,8 @@ class EventLog:
             received_at="2026-01-01T00:00:00.000+00:00",
             json=json.dumps(data),
         )
+        if type_ == "INTERACTION_CREATE":
+            event.interaction.CopyFrom(_interaction(data))
         self._events.append(event)
         return event
 
@@ -45,6 +49,15 @@ class EventLog:
             place += 1
             if event.kind == Event.GAP or _passes(request, event):
                 yield event
+
+
+def _interaction(data: dict[str, Any]) -> Interaction:
+    made = from_json(Interaction, data)
+    if made.HasField("member"):
+        made.member.guild_id = made.guild_id
+        if not made.HasField("user"):
+            made.user.CopyFrom(made.member.user)
+    return made
 
 
 def _passes(request: SubscribeEventsRequest, event: Event) -> bool:

@@ -12,6 +12,7 @@ from discordproxy.discord_api_pb2 import (
     OVERFLOW_SPLIT,
     OVERFLOW_TRUNCATE,
     Empty,
+    KeepAttachment,
     Message,
     MessageResponse,
     MessagesResponse,
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
 _MAX_CONTENT = 2000
 # The fields that suffice for a message without text. In a split message they belong to the last part.
-_CARRIERS = ("embed", "embeds", "files", "components", "components_json", "sticker_ids", "poll")
+_CARRIERS = (
+    *("embed", "embeds", "files", "components", "components_json", "sticker_ids", "poll"),
+    "shared_client_theme",
+)
 
 
 def _check_not_empty(request: Any) -> None:
@@ -119,8 +123,23 @@ def _attachment(world: FakeWorld, file: Any) -> Message.Attachment:
     attachment_id = world.new_id()
     url = f"https://cdn.discordapp.com/attachments/{attachment_id}/{file.filename}"
     return Message.Attachment(
-        id=attachment_id, filename=file.filename, description=file.description, size=len(file.content), url=url
+        id=attachment_id,
+        filename=file.filename,
+        title=file.title,
+        description=file.description,
+        size=len(file.content),
+        url=url,
+        flags=Message.Attachment.IS_SPOILER if file.spoiler else 0,
     )
+
+
+def _change_attachment(attachment: Message.Attachment, kept: KeepAttachment) -> None:
+    attachment.description = kept.description or attachment.description
+    if kept.HasField("title"):
+        attachment.title = kept.title
+    if kept.HasField("is_spoiler"):
+        spoiler = Message.Attachment.IS_SPOILER
+        attachment.flags = attachment.flags | spoiler if kept.is_spoiler else attachment.flags & ~spoiler
 
 
 def _snapshot(world: FakeWorld, reference: Message.Reference) -> Message:
@@ -143,8 +162,10 @@ def edit_message(world: FakeWorld, request: Any) -> AnyMessage:
     message = _message(world, request)
     _check_text(request.content)
     if request.attachments:
-        kept = {attachment.id for attachment in request.attachments}
+        kept = {attachment.id: attachment for attachment in request.attachments}
         staying = [attachment for attachment in message.attachments if attachment.id in kept]
+        for attachment in staying:
+            _change_attachment(attachment, kept[attachment.id])
         del message.attachments[:]
         message.attachments.extend(staying)
     change(message, request)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         AllowedMentions,
         Channel,
         Component,
+        CreateInteractionResponseRequest,
         DefaultReaction,
         Embed,
         File,
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
         Message,
         PermissionOverwrite,
         Poll,
+        RecurrenceRule,
         Role,
         ScheduledEvent,
+        SharedClientTheme,
     )
 
     EmbedLike = Embed | Mapping[str, Any]
     FileLike = File | str | os.PathLike[str] | tuple[str, bytes] | IO[bytes]
     ComponentLike = Component | Mapping[str, Any]
+    ChoicesLike = Mapping[str, str | float] | Iterable[CreateInteractionResponseRequest.Choice]
     Seconds = float | timedelta
 
 
@@ -95,6 +99,7 @@ class ForumPostArguments(ContentArguments, total=False):
     """Arguments of create_forum_post.
 
     sticker_ids: Ids of up to 3 stickers.
+    shared_client_theme: A theme of Discord's client that the message shares.
     applied_tags: Ids of up to 5 tags of the forum.
     auto_archive_duration: Minutes without a message until the post is archived: 60, 1440, 4320 or 10080.
     rate_limit_per_user: Slow mode: seconds between two messages of a user, up to 21600.
@@ -102,6 +107,7 @@ class ForumPostArguments(ContentArguments, total=False):
     """
 
     sticker_ids: Iterable[int]
+    shared_client_theme: SharedClientTheme | None
     applied_tags: Iterable[int]
     auto_archive_duration: int | None
     rate_limit_per_user: int | None
@@ -121,6 +127,7 @@ class MessageArguments(ContentArguments, total=False):
     overflow: How to handle a text of more than 2000 characters: "error" fails, "split" sends several messages (the
         first has the others in `more_messages`), "truncate" shortens the text, "file" attaches it. Default: "error".
     tts: If True, the message is read aloud (text-to-speech).
+    shared_client_theme: A theme of Discord's client that the message shares.
     """
 
     reply_to: Message | int | None
@@ -131,6 +138,7 @@ class MessageArguments(ContentArguments, total=False):
     enforce_nonce: bool
     overflow: Literal["error", "split", "truncate", "file"]
     tts: bool
+    shared_client_theme: SharedClientTheme | None
 
 
 class WebhookMessageArguments(ContentArguments, total=False):
@@ -159,18 +167,26 @@ class InteractionArguments(ContentArguments, total=False):
     embed: One embed; for several see `embeds`. None or an empty list removes the embeds of an updated message.
     attachments: Attachments of an updated message to keep.
     tts: If True, the message is read aloud (text-to-speech).
+    choices: For type "autocomplete": up to 25 choices: a mapping from the shown name to the value, a text or number.
+    title, custom_id: For type "modal": the heading of up to 45 characters, and your id of the modal. `components` are
+        labels, text displays, or action rows with text inputs.
     """
 
     embed: EmbedLike | None
     attachments: Iterable[int | KeepAttachment] | None
     tts: bool
+    choices: ChoicesLike
+    title: str
+    custom_id: str
 
 
 class MessageChanges(CallArguments, total=False):
     """Arguments of the calls that edit a message. Omitted arguments keep their value; None or an empty list removes it.
 
-    attachments: The attachments to keep: ids, or KeepAttachment objects to change an alt text. Default: all.
+    attachments: The attachments to keep: ids, or KeepAttachment objects to change an alt text or to make an attachment
+        a spoiler. Default: all.
     files: Attachments to add.
+    sticker_ids: Ids of up to 3 stickers; not in messages of webhooks.
     """
 
     embed: EmbedLike | None
@@ -180,6 +196,7 @@ class MessageChanges(CallArguments, total=False):
     allowed_mentions: AllowedMentions | None
     suppress_mentions: bool
     components: Sequence[ComponentLike] | None
+    sticker_ids: Iterable[int] | None
 
 
 class ChannelSettings(CallArguments, total=False):
@@ -201,6 +218,7 @@ class ChannelSettings(CallArguments, total=False):
     available_tags: Iterable[ForumTag] | None
     default_sort_order: int | None
     default_forum_layout: int | None
+    default_tag_setting: Literal["match_all", "match_some"] | None
     reason: str
 
 
@@ -269,6 +287,7 @@ class ScheduledEventSettings(CallArguments, total=False):
     channel_id: int | None
     entity_metadata: ScheduledEvent.EntityMetadata | None
     image: str | None
+    recurrence_rule: RecurrenceRule | None
     reason: str
 
 

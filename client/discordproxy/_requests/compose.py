@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from discordproxy._requests.arguments import UNSET, CallArguments
@@ -11,6 +12,7 @@ from discordproxy._requests.checks import choice, convert, items, make, seconds,
 from discordproxy.discord_api_pb2 import (
     AllowedMentions,
     Component,
+    CreateInteractionResponseRequest,
     Embed,
     File,
     KeepAttachment,
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message as AnyMessage
 
-    from discordproxy._requests.arguments import ComponentLike, EmbedLike, FileLike, Seconds
+    from discordproxy._requests.arguments import ChoicesLike, ComponentLike, EmbedLike, FileLike, Seconds
     from discordproxy.discord_api_pb2 import MessageResponse, SendChannelMessageResponse, SendDirectMessageResponse
 
     MessageAnswer = MessageResponse | SendChannelMessageResponse | SendDirectMessageResponse
@@ -143,8 +145,6 @@ def write_changes(
     changes = {"content": content, **_message_fields(fields)}
     if suppress_embeds is not UNSET:
         changes["flags"] = changes.get("flags", 0) | (Message.SUPPRESS_EMBEDS if suppress_embeds else 0)
-    if "flags" not in request.DESCRIPTOR.fields_by_name:
-        changes.pop("flags", None)  # the flags of a webhook's message cannot be edited
     if not changes.get("files"):
         changes.pop("files", None)  # no files to add; only `attachments` removes some
     patch(request, changes)
@@ -233,6 +233,31 @@ def to_file(file: FileLike) -> File:
 def to_kept(attachment: int | KeepAttachment) -> KeepAttachment:
     """Return an attachment to keep, from an id or a KeepAttachment."""
     return make(KeepAttachment, id=attachment) if isinstance(attachment, int) else attachment
+
+
+def to_choice(name: str, value: str | float) -> CreateInteractionResponseRequest.Choice:
+    """Return a choice of an autocompletion.
+
+    Raises:
+        TypeError: the value is neither a text nor a number.
+    """
+    made = make(CreateInteractionResponseRequest.Choice, name=name)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise TypeError(f"must be a text or a number, not {type(value).__name__}")
+    if isinstance(value, str):
+        made.string_value = value
+    elif isinstance(value, int):
+        made.integer_value = value
+    else:
+        made.number_value = value
+    return made
+
+
+def to_choices(choices: ChoicesLike) -> list[CreateInteractionResponseRequest.Choice]:
+    """Return the choices of an autocompletion, from objects or from a mapping of names to values."""
+    if isinstance(choices, Mapping):
+        return [convert(f"choices[{name!r}]", partial(to_choice, name), value) for name, value in choices.items()]
+    return items("choices", choices)
 
 
 def to_reference(message: Message | int) -> Message.Reference:

@@ -71,7 +71,8 @@ def _disallowed(names: Sequence[str]) -> str:
         return f"Discord disallows an intent (close code 4014): look at the Bot page of {PORTAL}"
     switches = ", ".join(f"{PRIVILEGED[name]!r}" for name in names)
     return (
-        f"Discord disallows privileged intents (close code 4014): switch on {switches} on the Bot page of {PORTAL}, "
+        f"Discord disallows privileged intents (close code 4014): switch on {switches} on the Bot page of {PORTAL} "
+        "(with 10,000 users or more, apply for them there, every year), "
         f"or take {', '.join(names)} out of DISCORDPROXY_INTENTS"
     )
 

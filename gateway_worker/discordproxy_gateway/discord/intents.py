@@ -59,6 +59,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "STAGE_INSTANCE_CREATE": ("guilds",),
     "STAGE_INSTANCE_UPDATE": ("guilds",),
     "STAGE_INSTANCE_DELETE": ("guilds",),
+    "VOICE_CHANNEL_STATUS_UPDATE": ("guilds",),
+    "VOICE_CHANNEL_START_TIME_UPDATE": ("guilds",),
     "GUILD_MEMBER_ADD": ("members",),
     "GUILD_MEMBER_UPDATE": ("members",),
     "GUILD_MEMBER_REMOVE": ("members",),
@@ -102,16 +104,22 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "MESSAGE_POLL_VOTE_ADD": ("polls", "direct_polls"),
     "MESSAGE_POLL_VOTE_REMOVE": ("polls", "direct_polls"),
     "APPLICATION_COMMAND_PERMISSIONS_UPDATE": (),
+    "CHANNEL_INFO": (),
     "ENTITLEMENT_CREATE": (),
     "ENTITLEMENT_UPDATE": (),
     "ENTITLEMENT_DELETE": (),
     "INTERACTION_CREATE": (),
+    "SOUNDBOARD_SOUNDS": (),
     "SUBSCRIPTION_CREATE": (),
     "SUBSCRIPTION_UPDATE": (),
     "SUBSCRIPTION_DELETE": (),
     "USER_UPDATE": (),
+    "VOICE_SERVER_UPDATE": (),
 }
 """Events that can be subscribed to -> intents of which one is needed; none means that Discord always sends them."""
+
+SECRET_EVENTS = frozenset({"VOICE_SERVER_UPDATE"})
+"""Events with a secret (the token of a voice connection): only subscriptions that name them receive them."""
 
 
 def value_of(names: Iterable[str]) -> int:

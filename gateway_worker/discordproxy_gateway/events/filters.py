@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from discordproxy_gateway.discord.intents import EVENTS
+from discordproxy_gateway.discord.intents import EVENTS, SECRET_EVENTS
 from discordproxy_gateway.events.entry import StreamEntry
 
 _MAX_NAME_LENGTH = 64
@@ -20,7 +20,7 @@ class IntentOffError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Names, guilds and channels that pass; an empty set lets all pass.
+    """Names, guilds and channels that pass; an empty set lets all pass, except events with a secret.
 
     Events without a guild pass only when no guild is named, those without a channel only when no channel is.
     """
@@ -31,7 +31,7 @@ class Filter:
 
     def includes(self, name: str) -> bool:
         """Whether events of this name can pass."""
-        return not self.types or name in self.types
+        return name in self.types if self.types else name not in SECRET_EVENTS
 
     def passes(self, entry: StreamEntry) -> bool:
         """Whether the entry passes; a gap always does."""

@@ -15,7 +15,7 @@ from discordproxy_gateway.plan import guild_operations
 from discordproxy_gateway.plan.member_operations import GuildState, MemberLists
 from discordproxy_gateway.store.operations import Operation
 
-INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
+INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED"})
 """Not appended to the stream: they concern the connection itself, or carry a secret of it."""
 
 JOINED = "+"
@@ -111,7 +111,7 @@ class EventPlanner:
         guild, channel, parent = data.get("guild_id"), data.get("channel_id"), data.get("parent_id")
         if not guild and name in _ABOUT_GUILD:
             guild = data.get("id")
-        if not channel and name.startswith(("CHANNEL_", "THREAD_")):
+        if not channel and name.startswith(_ABOUT_CHANNEL):
             channel = data.get("id")
         words = ["t", name, "s", str(sequence), "x", self._mark]
         if guild and (guild_id := id_of(guild)):
@@ -289,6 +289,8 @@ class EventPlanner:
         return guild_operations.seen(self._keys, kind, guild_id, value, require_id(object_id))
 
 
+_ABOUT_CHANNEL = ("CHANNEL_", "THREAD_", "VOICE_CHANNEL_")
+"""Beginnings of the names of events whose `id` is that of a channel."""
 _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
 
 _STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})

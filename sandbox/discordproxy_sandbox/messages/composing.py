@@ -13,6 +13,7 @@ from discordproxy_sandbox.messages.file_names import clean, stored
 from discordproxy_sandbox.messages.forms import flatten
 from discordproxy_sandbox.messages.uploads import Upload
 from discordproxy_sandbox.messages.validation import failure
+from discordproxy_sandbox.world.permissions import VIEW_CHANNEL, bot_may
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import THREADS, Channel, World
 
@@ -20,12 +21,14 @@ _USER = re.compile(r"<@!?(\d+)>")
 _ROLE = re.compile(r"<@&(\d+)>")
 _EVERYONE = re.compile(r"@(everyone|here)\b")
 FORWARD = 1
+_IS_REMIX, _IS_SPOILER = 1 << 2, 1 << 3
 _CDN = "https://cdn.discordapp.com"
 
 
 def is_empty(body: Json, uploads: Sequence[Upload]) -> bool:
     """Return whether a message would be empty."""
-    parts = (body.get(key) for key in ("embeds", "components", "sticker_ids", "poll", "attachments"))
+    carriers = ("embeds", "components", "sticker_ids", "poll", "attachments", "shared_client_theme")
+    parts = (body.get(key) for key in carriers)
     forward = (body.get("message_reference") or {}).get("type") == FORWARD
     return not (uploads or forward or (body.get("content") or "").strip() or any(parts))
 
@@ -63,6 +66,8 @@ def compose(world: World, channel: Channel, author: Json, body: Json, uploads: S
         message["sticker_items"] = [_sticker(world, channel, str(sticker_id)) for sticker_id in sticker_ids]
     if poll := body.get("poll"):
         message["poll"] = _poll(world, poll)
+    if theme := body.get("shared_client_theme"):
+        message["shared_client_theme"] = {"base_theme": 0, **theme}
     write(world, channel, message, body, uploads)
     return message
 
@@ -99,7 +104,9 @@ def _attachments(world: World, channel: Channel, message: Json, body: Json, uplo
             wrong = failure("ATTACHMENT_NOT_FOUND", f"No attachment data was found for ID {one['id']}")
             raise invalid_form({"attachments": {str(position): wrong}})
     for attachment in kept:
-        attachment.update({k: v for k, v in described.get(attachment["id"], {}).items() if k == "description"})
+        change = described.get(attachment["id"], {})
+        attachment.update({key: value for key, value in change.items() if key == "description"})
+        _mark(attachment, change)
     return kept + [_attachment(world, message, upload, described) for upload in uploads]
 
 
@@ -126,7 +133,19 @@ def _attachment(world: World, message: Json, upload: Upload, described: dict[str
         "content_type": upload.content_type,
     }
     optional = {key: about[key] for key in ("title", "description", "duration_secs", "waveform") if about.get(key)}
-    return attachment | optional
+    attachment |= optional
+    _mark(attachment, about)
+    return attachment
+
+
+def _mark(attachment: Json, about: Json) -> None:
+    """Set or remove the flags of an attachment, as far as the request has them."""
+    flags = attachment.get("flags", 0)
+    for key, flag in (("is_remix", _IS_REMIX), ("is_spoiler", _IS_SPOILER)):
+        if about.get(key) is not None:
+            flags = flags | flag if about[key] else flags & ~flag
+    if flags or "flags" in attachment:
+        attachment["flags"] = flags
 
 
 def _mention(world: World, channel: Channel, message: Json, allowed: Json | None) -> None:
@@ -154,6 +173,8 @@ def _refer(world: World, channel: Channel, message: Json, sent: Json | None) -> 
     if original is None and (kind == FORWARD or sent.get("fail_if_not_exists", True)):
         wrong = failure("REPLIES_UNKNOWN_MESSAGE", "Unknown message")
         raise invalid_form({"message_reference": wrong})
+    if kind == FORWARD and source and not bot_may(world, source, VIEW_CHANNEL):
+        raise discord_error(160014)
     if source and source.guild_id:
         reference["guild_id"] = source.guild_id
     message["message_reference"] = reference

@@ -27,6 +27,7 @@ IS_COMPONENTS_V2 = 1 << 15
 _EMBEDS_TEXT = 6000
 _COMPONENTS = 40
 _FIRST_V2_TYPE = 9
+_LEGACY = ("content", "embeds", "poll", "sticker_ids", "shared_client_theme")
 _COMPONENT_TYPES = (*range(1, 15), *range(17, 24))
 
 _MEDIA = form({"url": url, "proxy_url": url, "height": integer(0), "width": integer(0)})
@@ -110,6 +111,8 @@ _COMPONENT_FIELDS: dict[str, Check] = {
     "size": integer(0),
     "divider": boolean,
     "spacing": integer(1, 2),
+    "file_types": items(text(), 10),
+    "default": boolean,
 }
 _COMPONENT = form(_COMPONENT_FIELDS, required=("type",))
 
@@ -143,7 +146,7 @@ def _layout(value: Json, _path: str, _unknown: UnknownReference) -> Json:
         return {"components": wrong} if wrong else {}
     key = "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2"
     message = "The field cannot be used when using MessageFlags.IS_COMPONENTS_V2"
-    return {name: failure(key, message) for name in ("content", "embeds", "poll", "sticker_ids") if value.get(name)}
+    return {name: failure(key, message) for name in _LEGACY if value.get(name)}
 
 
 def _nonce(value: Any, path: str, unknown: UnknownReference) -> Json:
@@ -206,6 +209,15 @@ _REFERENCE = form(
     },
     required=("message_id",),
 )
+_THEME = form(
+    {
+        "colors": items(text(6, 6), 5, 1),
+        "gradient_angle": integer(0, 360),
+        "base_mix": integer(0, 100),
+        "base_theme": integer(0, 4),
+    },
+    required=("colors", "gradient_angle", "base_mix"),
+)
 _CREATED: dict[str, Check] = {**_COMMON, "tts": boolean, "poll": _POLL}
 
 CREATE_MESSAGE = every(
@@ -216,12 +228,12 @@ CREATE_MESSAGE = every(
             "enforce_nonce": boolean,
             "message_reference": _REFERENCE,
             "sticker_ids": items(snowflake, 3),
-            "shared_client_theme": anything,
+            "shared_client_theme": _THEME,
         }
     ),
     _layout,
 )
-FORUM_MESSAGE = every(form({**_COMMON, "sticker_ids": items(snowflake, 3)}), _layout)
+FORUM_MESSAGE = every(form({**_COMMON, "sticker_ids": items(snowflake, 3), "shared_client_theme": _THEME}), _layout)
 EDIT_MESSAGE = form({**_COMMON, "sticker_ids": items(snowflake, 3)})
 EXECUTE_WEBHOOK = every(
     form(
@@ -236,3 +248,10 @@ EXECUTE_WEBHOOK = every(
     _layout,
 )
 EDIT_WEBHOOK_MESSAGE = form({**_COMMON, "poll": _POLL})
+
+_CHOICE = form({"name": text(100, 1), "value": anything, "name_localizations": anything}, required=("name", "value"))
+AUTOCOMPLETE = form({"choices": items(_CHOICE, 25)}, required=("choices",))
+MODAL = form(
+    {"title": text(45, 1), "custom_id": text(100, 1), "components": items(_component, 5, 1)},
+    required=("title", "custom_id", "components"),
+)

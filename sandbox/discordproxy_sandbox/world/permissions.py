@@ -1,10 +1,11 @@
-"""The bot's permissions from roles, overwrites, owner and administrator. Pins and the roles of members check them."""
+"""The bot's permissions from roles, overwrites, owner and administrator, for pins, forwards and members' roles."""
 
 from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.world.world import THREADS, Channel, Guild, World
 
 ADMINISTRATOR = 1 << 3
 MANAGE_ROLES = 1 << 28
+VIEW_CHANNEL = 1 << 10
 PIN_MESSAGES = 1 << 51
 """Since 2026 MANAGE_MESSAGES does not include it (discord-api-docs#7766)."""
 

@@ -6,10 +6,20 @@ from pathlib import Path
 import pytest
 
 from discordproxy._grpc import configuration
+from discordproxy.discord_api_pb2 import Component, Interaction
+from discordproxy.discord_api_pb2 import CreateInteractionResponseRequest as Response
 from discordproxy.testing import FakeDiscordProxy
 
 DOCS = Path(__file__).parents[3] / "docs"
 EXAMPLE = DOCS.parent / "examples" / "django"
+
+
+SUBMITTED = Component(component=Component(value="because"))
+INTERACTIONS = (
+    Interaction(id=3, token="t", type="APPLICATION_COMMAND_AUTOCOMPLETE"),
+    Interaction(id=4, token="t", type="APPLICATION_COMMAND"),
+    Interaction(id=5, token="t", type="MODAL_SUBMIT", data=Interaction.Data(components=[SUBMITTED])),
+)
 
 
 def programs(name):
@@ -37,6 +47,10 @@ async def test_client(proxy):
     ] * 2
     answers = [(each.interaction_id, each.content) for each in proxy.requests("CreateInteractionResponse")]
     assert answers == [(1, "Pong!"), (2, "Go!")]
+    for used in INTERACTIONS:
+        names["respond"](used)
+    kinds = [each.type for each in proxy.requests("CreateInteractionResponse")[2:]]
+    assert kinds == [Response.AUTOCOMPLETE, Response.MODAL, Response.MESSAGE]
     tests = [value for name, value in names.items() if name.startswith("test_")]
     assert len(tests) == 2
     for test in tests:

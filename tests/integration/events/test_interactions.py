@@ -9,6 +9,7 @@ import pytest
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.builders import ActionRow, Button
 from discordproxy.client import DiscordProxyGrpcError, DiscordProxyHttpError
+from discordproxy.discord_api_pb2 import Component, CreateInteractionResponseRequest, Interaction
 from discordproxy_gateway.events import Interactions
 from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.worker import GatewayWorker
@@ -20,7 +21,7 @@ from fakes.gateway import TOKEN
 from integration.api.conftest import serve
 
 CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
-COMMAND, BUTTON = 2, 3
+COMMAND, BUTTON, TYPING = 2, 3, 4
 
 
 class Stage:
@@ -36,7 +37,8 @@ class Stage:
         """Let a user use a command or button; return what the application is told."""
         interact(self.sandbox.world, CHANNEL_ID, self.user, kind, **more)
         async with asyncio.timeout(30):
-            return json.loads((await anext(self.events)).json)
+            self.event = await anext(self.events)
+        return json.loads(self.event.json)
 
     async def button(self, files=()):
         """A message of the bot with a button that a user clicks."""
@@ -121,9 +123,11 @@ async def test_a_command_is_answered_and_costs_nothing_of_the_global_limit(stage
 @at_once
 async def test_modals_and_promises(stage):
     interaction = await stage.use()
-    modal = {"type": 9, "data": {"title": "Name", "custom_id": "name", "components": []}}
-    path = f"/interactions/{interaction['id']}/{interaction['token']}/callback"
-    assert (await stage.client.request("POST", path, json=modal)).status == 204
+    label = Component(
+        type="LABEL", label="Name", component=Component(type="TEXT_INPUT", custom_id="name", style="PRIMARY")
+    )
+    shown = await stage.answer(interaction, type="modal", title="Name", custom_id="name", components=[label])
+    assert shown.id == 0
     interaction = await stage.use()
     promised = await stage.answer(interaction, type="deferred_message", ephemeral=True)
     assert promised.id == 0
@@ -132,6 +136,64 @@ async def test_modals_and_promises(stage):
     click = await stage.button()
     changed = await stage.answer(click, "Started", type="update_message", components=[])
     assert (changed.content, len(changed.components)) == ("Started", 0)
+
+
+@at_once
+async def test_the_event_carries_the_interaction_typed(stage):
+    target = stage.sandbox.world.user(stage.user)
+    data = {
+        "id": "7",
+        "name": "grant",
+        "type": 1,
+        "resolved": {"users": {stage.user: target}, "channels": {CHANNEL_ID: {"id": CHANNEL_ID, "type": 0}}},
+        "options": [
+            {"name": "user", "type": 6, "value": stage.user},
+            {"name": "days", "type": 4, "value": 3},
+            {"name": "silent", "type": 5, "value": True},
+        ],
+    }
+    raw = await stage.use(data=data)
+    typed = stage.event.interaction
+    assert (typed.id, typed.token, typed.type) == (int(raw["id"]), raw["token"], Interaction.APPLICATION_COMMAND)
+    assert (typed.user, typed.member.guild_id) == (typed.member.user, typed.guild_id)
+    assert typed.user.id == int(stage.user)
+    user, days, silent = typed.data.options
+    assert typed.data.resolved.users[int(user.string_value)].username == target["username"]
+    assert typed.data.resolved.channels[int(CHANNEL_ID)].type == 1  # the contract's GUILD_TEXT
+    assert (days.integer_value, silent.boolean_value) == (3, True)
+    assert typed.attachment_size_limit == 10 * 1024 * 1024
+    assert typed.context == 0
+
+
+@at_once
+async def test_choices(stage):
+    typing = await stage.use(TYPING)
+    assert stage.event.interaction.type == Interaction.APPLICATION_COMMAND_AUTOCOMPLETE
+    await stage.answer(typing, type="autocomplete", choices={"One": 1, "Half": 0.5, "Two": "2"})
+    assert stage.callbacks(typing) == [200]
+    with pytest.raises(DiscordProxyHttpError, match="type"):
+        await stage.answer(await stage.use(), type="autocomplete", choices={})
+
+
+@at_once
+async def test_the_response_reports_the_callback(stage):
+    used = await stage.use()
+    ids = {"interaction_id": int(used["id"]), "interaction_token": used["token"]}
+    request = CreateInteractionResponseRequest(**ids, content="Hi", flags=64)
+    response = await stage.served.stub.CreateInteractionResponse(request, timeout=10)
+    assert (response.callback.id, response.callback.response_message_id) == (int(used["id"]), response.message.id)
+    assert response.callback.response_message_ephemeral
+    used = await stage.use()
+    ids = {"interaction_id": int(used["id"]), "interaction_token": used["token"]}
+    request = CreateInteractionResponseRequest(**ids, type="LAUNCH_ACTIVITY")
+    response = await stage.served.stub.CreateInteractionResponse(request, timeout=10)
+    assert response.callback.activity_instance_id.startswith("i-")
+    used = await stage.use()
+    ids = {"interaction_id": int(used["id"]), "interaction_token": used["token"]}
+    request = CreateInteractionResponseRequest(**ids, content="Hi", with_response=False)
+    response = await stage.served.stub.CreateInteractionResponse(request, timeout=10)
+    assert not response.ListFields()
+    assert stage.callbacks(used) == [204]
 
 
 @at_once

@@ -526,6 +526,42 @@ async def test_scheduled_events(call):
     await call(f"DELETE {event}", GUILD_ID, made["id"])
 
 
+async def test_recurring_events(call):
+    rule = {"start": "2030-01-01T00:00:00Z", "frequency": 2, "interval": 1, "by_weekday": [1]}
+    times = {"scheduled_start_time": rule["start"], "scheduled_end_time": "2030-01-01T01:00:00Z"}
+    event = {"name": "e", "privacy_level": 2, "entity_type": 3, "entity_metadata": {"location": "here"}, **times}
+    made = await call("POST /guilds/{guild_id}/scheduled-events", GUILD_ID, body={**event, "recurrence_rule": rule})
+    assert {key: made["recurrence_rule"][key] for key in rule} == rule
+
+
+async def test_an_invite_with_roles(call):
+    body = {"role_ids": [MEMBER_ROLE], "target_type": 1, "target_user_id": USER_ID}
+    invite = await call("POST /channels/{channel_id}/invites", CHANNEL_ID, body=body)
+    assert [role["id"] for role in invite["roles"]] == [MEMBER_ROLE]
+    assert (invite["target_type"], invite["target_user"]["id"]) == (1, USER_ID)
+
+
+async def test_a_theme_is_content(call):
+    theme = {"colors": ["00ff00"], "gradient_angle": 0, "base_mix": 50}
+    message = await call(f"POST {M}", CHANNEL_ID, body={"shared_client_theme": theme})
+    assert message["shared_client_theme"] == {**theme, "base_theme": 0}
+
+
+async def test_responses_that_are_no_message(call):
+    callback = "POST /interactions/{interaction_id}/{interaction_token}/callback"
+    typing = call.discord.people.interact(CHANNEL_ID, USER_ID, 4)
+    choices = {"type": 8, "data": {"choices": [{"name": "One", "value": 1}]}}
+    await call(callback, typing["id"], typing["token"], body=choices, token=False)
+    command = call.discord.people.interact(CHANNEL_ID, USER_ID)
+    text = {"type": 18, "label": "Why?", "component": {"type": 4, "custom_id": "why", "style": 2}}
+    modal = {"type": 9, "data": {"title": "t", "custom_id": "c", "components": [text]}}
+    await call(callback, command["id"], command["token"], body=modal, token=False)
+    launch = call.discord.people.interact(CHANNEL_ID, USER_ID)
+    query = "?with_response=true"
+    made = await call(callback, launch["id"], launch["token"], body={"type": 12}, query=query, token=False)
+    assert made["resource"]["activity_instance"]["id"] == made["interaction"]["activity_instance_id"]
+
+
 async def test_every_route_of_discord_is_known(http):
     rows = routes("that the sandbox knows all 242 routes")
     assert len(rows) == 242

@@ -9,10 +9,10 @@ from typing import Any
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from discordproxy_api.calls.field_errors import FieldErrors
-from discordproxy_api.contract.contract import is_list
+from discordproxy_api.contract.contract import is_list, is_map
 from discordproxy_api.contract.encode import enum_offset
 from discordproxy_api.contract.rules.file_names import ATTACHMENT
-from discordproxy_api.contract.rules.limits import INT32, MAX_SNOWFLAKE, PATH_FORMS, TOKEN, Form, Limit
+from discordproxy_api.contract.rules.limits import INT32, MAX_SNOWFLAKE, MAX_TEXTS, PATH_FORMS, TEXT, TOKEN, Form, Limit
 
 Check = Callable[[Any, str, FieldErrors], None]  # value, path, where to record problems
 
@@ -47,8 +47,12 @@ def compile_check(field: FieldDescriptor, limit: Limit | None, nested: Check | N
         limit: its limit in the table.
         nested: the check of the field's message.
     """
+    if is_map(field):
+        return _texts_by_key(limit or Limit(most=MAX_TEXTS))
     single = nested or _single(field, limit)
-    return _elements(single, limit) if single and is_list(field) else single
+    if is_list(field):
+        return _elements(single or _anything, limit) if single or limit else None
+    return single
 
 
 def path_check(field: FieldDescriptor) -> Check:
@@ -89,6 +93,17 @@ def _elements(single: Check, limit: Limit | None) -> Check:
     return check
 
 
+def _texts_by_key(limit: Limit) -> Check:
+    def check(values: Any, path: str, problems: FieldErrors) -> None:
+        if len(values) > limit.most:
+            problems.length(path, len(values), 0, limit.most)
+            return
+        for key, text in values.items():
+            problems.length(f"{path}.{key[:TEXT]}", len(text), 1, TEXT)
+
+    return check
+
+
 def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
     if field.enum_type is not None:
         return _choices(field, field.enum_type, limit)
@@ -101,6 +116,10 @@ def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
     if field.type == FieldDescriptor.TYPE_STRING and not is_list(field):
         return _text(limit)
     return _number(limit) if field.type in NUMBERS and not is_list(field) else None
+
+
+def _anything(_value: Any, _path: str, _problems: FieldErrors) -> None:
+    """Accept every element: only the length of the list is limited."""
 
 
 def _snowflake(value: Any, path: str, problems: FieldErrors) -> None:

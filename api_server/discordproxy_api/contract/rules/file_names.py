@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 ATTACHMENT = "attachment://"
-SPOILER = "SPOILER_"
 _DROPPED = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -22,13 +21,11 @@ class UploadName:
 
     Attributes:
         given: name in the request.
-        sent: name in the upload: the same, with the spoiler prefix if it is one.
         stored: name at Discord; a replacement if Discord would use a random one.
         lost: whether Discord would use a random name.
     """
 
     given: str
-    sent: str
     stored: str
     lost: bool
 
@@ -49,16 +46,15 @@ def upload_names(files: Iterable[Any]) -> list[UploadName]:
 
 def _upload_name(file: Any, index: int) -> UploadName:
     given: str = file.filename
-    mark = SPOILER if file.spoiler and not given.startswith(SPOILER) else ""
-    if cleaned(given):
-        return UploadName(given, mark + given, cleaned(mark + given), lost=False)
+    if stored := cleaned(given):
+        return UploadName(given, stored, lost=False)
     ending = cleaned(f"x.{given.rpartition('.')[2]}")[1:]
-    return UploadName(given, mark + given, f"{mark}file{index}{ending}", lost=True)
+    return UploadName(given, f"file{index}{ending}", lost=True)
 
 
 def referenced_index(name: str, files: Sequence[UploadName]) -> int | None:
     """Return the index of the file for `attachment://name`, by its given or its cleaned name; None if there is none."""
-    exact = (place for place, file in enumerate(files) if name in {file.given, file.sent})
+    exact = (place for place, file in enumerate(files) if name == file.given)
     clean = cleaned(name)
     alike = (place for place, file in enumerate(files) if clean and clean in {cleaned(file.given), file.stored})
     return next(exact, next(alike, None))

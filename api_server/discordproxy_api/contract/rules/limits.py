@@ -21,7 +21,14 @@ POLL_ANSWER = 55
 """Of the text of an answer (documentation of the poll object; Discord's description has that of the question)."""
 FILE_BYTES = 100 * 1024 * 1024
 """Of one file, in a guild of the highest boost level; Discord rejects lower limits itself (40005)."""
+THEME_COLORS = 5
+TARGET_USERS = 100_000
+"""Limit of the proxy for the users of an invite."""
 REASON = 512
+TEXT = 100
+"""Of one text of a map, such as the translations of a name."""
+MAX_TEXTS = 40
+"""Limit of the proxy for the texts of a map: more than Discord has languages."""
 TOKEN = 2048
 """Of a webhook or interaction, and of an invite's code."""
 SPLIT_MESSAGES = 50
@@ -47,6 +54,7 @@ MAX_NANOS = 999_999_999
 INT32 = 2**31 - 1
 _COLOR = 0xFFFFFF
 _ARCHIVE_MINUTES = (60, 1440, 4320, 10080)
+_WEEKDAYS = tuple(range(7))
 
 
 class Form(Enum):
@@ -162,6 +170,7 @@ _CHANNEL: Mapping[str, Limit] = {
     "available_tags": Limit(most=20),
     "default_sort_order": _choice(0, 1),
     "default_forum_layout": _choice(0, 1, 2),
+    "default_tag_setting": _choice("match_all", "match_some"),
     "type": _choice(1, 3, 5, 6, 14, 15, 16, 17),  # a guild's own channels, in the contract's numbers
 }
 
@@ -178,6 +187,13 @@ _ROLE: Mapping[str, Limit] = {
     "color": Limit(0, _COLOR),
     "unicode_emoji": Limit(most=100),
     "icon": _IMAGE,
+}
+
+_ATTACHMENT: Mapping[str, Limit] = {
+    "title": Limit(most=1024),
+    "description": Limit(most=1024),
+    "duration_secs": Limit(),
+    "waveform": Limit(most=400),
 }
 
 _EVENT: Mapping[str, Limit] = {
@@ -211,11 +227,15 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     "File": {
         "filename": _required(1, 1024, Form.FILENAME),
         "content_type": Limit(most=255, form=Form.FILENAME),
-        "description": Limit(most=1024),
-        "duration_secs": Limit(),
-        "waveform": Limit(most=400),
+        **_ATTACHMENT,
     },
-    "KeepAttachment": {"id": Limit(required=True), "description": Limit(most=1024)},
+    "KeepAttachment": {"id": Limit(required=True), "filename": Limit(1, 1024, form=Form.FILENAME), **_ATTACHMENT},
+    "SharedClientTheme": {
+        "colors": _required(1, THEME_COLORS),
+        "gradient_angle": Limit(0, 360),
+        "base_mix": Limit(0, 100),
+        "base_theme": _choice(0, 1, 2, 3, 4),
+    },
     "Poll": {
         "question": Limit(required=True),
         "answers": _required(1, POLL_ANSWERS),
@@ -243,6 +263,7 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "accent_color": Limit(0, _COLOR),
         "min_length": Limit(0, 4000),
         "max_length": Limit(1, 4000),
+        "file_types": Limit(most=10),
     },
     "Component.Emoji": {"name": Limit(most=32)},
     "Component.Media": {"url": _required(1, 2048, Form.MEDIA)},
@@ -258,6 +279,19 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     "DefaultReaction": {"emoji_name": Limit(most=100)},
     "Role.Colors": {key: Limit(0, _COLOR) for key in ("primary_color", "secondary_color", "tertiary_color")},
     "ScheduledEvent.EntityMetadata": {"location": Limit(most=100)},
+    "RecurrenceRule": {
+        "start": _required(1, 64, Form.TIME),
+        "end": _TIME,
+        "frequency": _choice(0, 1, 2, 3),
+        "interval": Limit(),
+        "by_weekday": Limit(most=7, choices=_WEEKDAYS),
+        "by_n_weekday": Limit(most=7),
+        "by_month": Limit(most=12, choices=tuple(range(1, 13))),
+        "by_month_day": Limit(most=33),
+        "by_year_day": Limit(most=367),
+        "count": Limit(),
+    },
+    "RecurrenceRule.NthWeekday": {"n": _required(1, 5), "day": _choice(*_WEEKDAYS)},
     "GetMessagesRequest": {"limit": _PAGE},
     "GetPinsRequest": {"limit": Limit(1, 50), "before": _TIME},
     "GetReactionsRequest": {"limit": _PAGE, "type": _choice(0, 1)},
@@ -278,7 +312,13 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     "CreateThreadRequest": _THREAD,
     "CreateMessageThreadRequest": _THREAD,
     "CreateForumPostRequest": _THREAD,
-    "CreateInviteRequest": {"max_age": Limit(0, 5184000), "max_uses": Limit(0, 100)},
+    "CreateInviteRequest": {
+        "max_age": Limit(0, 5184000),
+        "max_uses": Limit(0, 100),
+        "role_ids": Limit(most=250),
+        "target_type": _choice(1, 2),
+        "user_ids": Limit(most=TARGET_USERS),
+    },
     "AddGuildMemberRequest": {
         "access_token": _required(1, 10240),
         "nick": Limit(most=32),
@@ -317,8 +357,12 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     "CreateInteractionResponseRequest": {
         "interaction_id": Limit(required=True),
         "interaction_token": _required(1, TOKEN, Form.TOKEN),
-        "type": _choice(4, 5, 6, 7),
+        "type": _choice(4, 5, 6, 7, 8, 9, 12),
+        "choices": Limit(most=25),
+        "title": Limit(1, 45),
+        "custom_id": Limit(1, 100),
     },
+    "CreateInteractionResponseRequest.Choice": {"name": _required(1, 100), "string_value": Limit(1, 6000)},
     "CreateScheduledEventRequest": {
         "name": _required(1, 100),
         "scheduled_start_time": _required(1, 64, Form.TIME),

@@ -7,6 +7,9 @@ from discordproxy_api.contract.rules.file_names import referenced_index, referen
 from discordproxy_api.contract.rules.message_request import raw_components
 from discordproxy_api.contract.translate import Outgoing, OutgoingFile
 
+_METADATA = ("title", "description", "duration_secs", "waveform", "is_remix")
+"""Fields of a file that have the same name in Discord's JSON."""
+
 USERS_ONLY: Json = {"parse": ["users"], "replied_user": True}
 """Default of allowed_mentions with DISCORDPROXY_USERS_ONLY_MENTIONS."""
 
@@ -40,13 +43,13 @@ def _attach(request: Any, outgoing: Outgoing, body: Json) -> None:
     referenced = {referenced_index(name, names) for name in references(list(shown.values()))}
     for index, (file, part, name) in enumerate(zip(request.files, outgoing.files, names, strict=True)):
         invented = name.lost and index in referenced
-        part.filename = name.stored if invented else name.sent
+        part.filename = name.stored if invented else name.given
         title = {"title": file.filename.rpartition(".")[0] or file.filename} if invented else {}
-        described.append(_description(index, file, part.filename) | title)
+        described.append(title | _description(index, file, part.filename))
     body.update({key: with_stored_names(value, names) for key, value in shown.items()})
 
 
 def _description(index: int, file: Any, filename: str) -> Json:
     entry: Json = {"id": str(index), "filename": filename}
-    entry |= {key: value for key in ("description", "duration_secs", "waveform") if (value := getattr(file, key))}
-    return entry
+    entry |= {key: value for key in _METADATA if (value := getattr(file, key))}
+    return entry | ({"is_spoiler": True} if file.spoiler else {})

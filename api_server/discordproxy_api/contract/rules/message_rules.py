@@ -23,6 +23,7 @@ from discordproxy_api.contract.rules.message_request import (
 )
 
 _MAX_JSON_DEPTH = 32
+_MESSAGES = ("poll", "shared_client_theme")
 _MAX_FILE_METADATA = 16 * 1024
 """Bytes of the name and description of a file."""
 _EMBED_MEDIA = (
@@ -49,7 +50,8 @@ def _not_empty(request: Any, problems: FieldErrors) -> None:
     if edits(request):
         return
     given = request.content.strip() or request.components or request.components_json or request.files
-    given = given or any(embed.ListFields() for embed in embeds_of(request)) or request.HasField("poll")
+    given = given or any(embed.ListFields() for embed in embeds_of(request))
+    given = given or any(_is_set(request, name) for name in ("poll", "shared_client_theme"))
     given = given or (has(request, "sticker_ids") and request.sticker_ids) or _forwards(request)
     if not given:
         problems.add("content", "BASE_TYPE_REQUIRED", "A message needs content, embeds, components, files or a poll.")
@@ -126,9 +128,9 @@ def _depth(value: Any) -> int:
 def _v2(request: Any, problems: FieldErrors) -> None:
     flagged = has(request, "flags") and bool(request.flags & COMPONENTS_V2)
     if flagged:
-        for name in ("content", "embeds", "sticker_ids", "poll"):
+        for name in ("content", "embeds", "sticker_ids", "poll", "shared_client_theme"):
             if _is_set(request, name):
-                problems.conflict(name, "IS_COMPONENTS_V2 excludes content, embeds, stickers and polls.")
+                problems.conflict(name, "IS_COMPONENTS_V2 excludes content, embeds, stickers, polls and themes.")
     elif not edits(request):
         for path, component in component_tree(request.components):
             if FIRST_V2_TYPE <= component.type <= Component.CONTAINER:
@@ -141,7 +143,7 @@ def _is_set(request: Any, name: str) -> bool:
         return bool(embeds_of(request))
     if not has(request, name):
         return False
-    return bool(request.HasField(name) if name == "poll" else getattr(request, name))
+    return bool(request.HasField(name) if name in _MESSAGES else getattr(request, name))
 
 
 def _reference(request: Any, problems: FieldErrors) -> None:
@@ -149,7 +151,7 @@ def _reference(request: Any, problems: FieldErrors) -> None:
         return
     if not request.message_reference.channel_id:
         problems.required("message_reference.channel_id")
-    for name in ("content", "embeds", "sticker_ids", "poll", "files", "components", "components_json"):
+    for name in ("content", "embeds", "sticker_ids", *_MESSAGES, "files", "components", "components_json"):
         if _is_set(request, name):
             problems.conflict(name, "A forwarded message has no content of its own.")
 
@@ -160,7 +162,7 @@ def _voice(request: Any, problems: FieldErrors) -> None:
         return
     if len(request.files) != 1 or not request.files[0].waveform or not request.files[0].duration_secs:
         problems.conflict("files", "A voice message has one file with duration_secs and waveform.")
-    for name in ("content", "embeds", "sticker_ids", "poll"):
+    for name in ("content", "embeds", "sticker_ids", *_MESSAGES):
         if _is_set(request, name):
             problems.conflict(name, "A voice message contains only its file.")
 

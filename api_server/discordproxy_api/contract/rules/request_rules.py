@@ -1,16 +1,41 @@
 """Rules between the fields of requests that write no message."""
 
+import re
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
+from discordproxy.interactions_pb2 import CreateInteractionResponseRequest as InteractionResponse
 from discordproxy_api.calls.field_errors import FieldErrors
-from discordproxy_api.contract.rules.limits import POLL_ANSWER, POLL_ANSWERS, POLL_TEXT, ROLE_MEMBERS, ROLES
+from discordproxy_api.contract.rules.limits import (
+    POLL_ANSWER,
+    POLL_ANSWERS,
+    POLL_TEXT,
+    ROLE_MEMBERS,
+    ROLES,
+    THEME_COLORS,
+)
 from discordproxy_api.contract.rules.message_request import has
 from discordproxy_api.contract.rules.message_rules import check_mentions
 
 Rule = Callable[[Any, str, FieldErrors], None]  # message, path prefix ("" or "embeds[0]."), where to record problems
 
 _EXTERNAL = 3  # entity type of an event that happens outside of Discord
+_COLOR = re.compile(r"[0-9A-Fa-f]{6}")
+_TARGETS = {1: "target_user_id", 2: "target_application_id"}
+"""By target type of an invite: the field it requires."""
+
+OWN_FIELDS: Mapping[int, frozenset[str]] = {
+    InteractionResponse.AUTOCOMPLETE: frozenset({"choices"}),
+    InteractionResponse.MODAL: frozenset({"title", "custom_id", "components", "components_json"}),
+    InteractionResponse.LAUNCH_ACTIVITY: frozenset(),
+}
+"""By type of response that is no message: the only fields it has."""
+_NO_MESSAGE = frozenset({"choices", "title", "custom_id"})
+_ANY_RESPONSE = frozenset({"interaction_id", "interaction_token", "type", "with_response", "options"})
+
+_LAST_DAYS = {"by_month_day": 31, "by_year_day": 365}
+
 _NO_CHANNEL = "An external event has a location, no channel."
 
 
@@ -116,6 +141,46 @@ def _role_members(request: Any, _prefix: str, problems: FieldErrors) -> None:
         problems.add("roles", "BASE_TYPE_MAX_LENGTH", text)
 
 
+def _interaction_response(request: Any, _prefix: str, problems: FieldErrors) -> None:
+    allowed = OWN_FIELDS.get(request.type)
+    for field, _value in request.ListFields():
+        if field.name not in _ANY_RESPONSE and (
+            field.name in _NO_MESSAGE if allowed is None else field.name not in allowed
+        ):
+            problems.conflict(field.name, "This type of response does not have this field.")
+    if request.type == InteractionResponse.MODAL:
+        for name in ("title", "custom_id"):
+            if not getattr(request, name):
+                problems.required(name)
+        if not request.components and not request.components_json:
+            problems.required("components")
+
+
+def _choice(choice: Any, prefix: str, problems: FieldErrors) -> None:
+    if choice.WhichOneof("value") is None:
+        problems.required(f"{prefix}value")
+    elif not isfinite(choice.number_value):
+        problems.add(f"{prefix}number_value", "NUMBER_TYPE_COERCE", "Must be a finite number.")
+
+
+def _invite(request: Any, _prefix: str, problems: FieldErrors) -> None:
+    if request.target_type in _TARGETS and not getattr(request, _TARGETS[request.target_type]):
+        problems.required(_TARGETS[request.target_type])
+
+
+def _recurrence(rule: Any, prefix: str, problems: FieldErrors) -> None:
+    for name, last in _LAST_DAYS.items():
+        for index, day in enumerate(getattr(rule, name)[: _LAST_DAYS["by_year_day"]]):
+            if not -1 <= day <= last:
+                problems.add(f"{prefix}{name}[{index}]", "NUMBER_TYPE_MAX", f"Must be between -1 and {last}.")
+
+
+def _theme(theme: Any, prefix: str, problems: FieldErrors) -> None:
+    for index, color in enumerate(theme.colors[:THEME_COLORS]):
+        if not _COLOR.fullmatch(color):
+            problems.add(f"{prefix}colors[{index}]", "COLOR_INVALID", "Must be six hexadecimal digits.")
+
+
 RULES: Mapping[str, Rule] = {
     "AllowedMentions": check_mentions,
     "AutoModerationRule.Action": _action,
@@ -128,11 +193,16 @@ RULES: Mapping[str, Rule] = {
     "ListSubscriptionsRequest": _pages,
     "ListJoinRequestsRequest": _pages,
     "CreateChannelRequest": _new_tags,
+    "CreateInteractionResponseRequest": _interaction_response,
+    "CreateInteractionResponseRequest.Choice": _choice,
+    "CreateInviteRequest": _invite,
     "CreateScheduledEventRequest": _new_event,
     "EditScheduledEventRequest": _edited_event,
     "GetMessagesRequest": _pages,
     "ListGuildsRequest": _pages,
     "Poll": _poll,
     "SyncGuildRolesRequest": _role_members,
+    "RecurrenceRule": _recurrence,
+    "SharedClientTheme": _theme,
 }
 """By message name, the rules between the fields of that message."""

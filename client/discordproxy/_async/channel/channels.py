@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from discordproxy._async.calls import AsyncCalls
-from discordproxy._requests.checks import convert, make
+from discordproxy._requests.checks import convert, items, make
 from discordproxy._requests.compose import fill, patch, split_call
 from discordproxy.discord_api_pb2 import (
     ChannelId,
@@ -126,6 +126,11 @@ class AsyncChannelCalls(AsyncCalls):
         max_uses: int | None = None,
         temporary: bool | None = None,
         unique: bool | None = None,
+        role_ids: Iterable[int] = (),
+        user_ids: Iterable[int] = (),
+        target_type: int | None = None,
+        target_user_id: int | None = None,
+        target_application_id: int | None = None,
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> Invite:
@@ -137,6 +142,12 @@ class AsyncChannelCalls(AsyncCalls):
             max_uses: Maximum number of uses, up to 100; 0: no limit. Default: 0.
             temporary: Whether members without a role are removed when they disconnect.
             unique: Whether to create a new invite even if a similar one exists.
+            role_ids: Up to 250 roles that each user who accepts receives.
+            user_ids: Ids of the only users who may accept the invite. Discord processes them after the response.
+            target_type: In a voice channel: 1 shows the stream of `target_user_id`, 2 opens the embedded application
+                `target_application_id`.
+            target_user_id: See `target_type`.
+            target_application_id: See `target_type`.
             reason: Reason for the audit log, up to 512 characters.
             call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
         """
@@ -147,6 +158,11 @@ class AsyncChannelCalls(AsyncCalls):
             max_uses=max_uses,
             temporary=temporary,
             unique=unique,
+            role_ids=items("role_ids", role_ids),
+            user_ids=items("user_ids", user_ids),
+            target_type=target_type,
+            target_user_id=target_user_id,
+            target_application_id=target_application_id,
             reason=reason,
         )
         return (await self._write(self.stub.CreateInvite, request, **call)).invite

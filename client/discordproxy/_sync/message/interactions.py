@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from discordproxy._requests.arguments import UNSET
 from discordproxy._requests.checks import choice, convert, make
-from discordproxy._requests.compose import write_changes
+from discordproxy._requests.compose import fill, to_choices, write_changes
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     CreateInteractionResponseRequest,
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
     from discordproxy._requests.arguments import CallArguments, InteractionArguments, MessageChanges, Unset
 
-    Type = Literal["message", "deferred_message", "deferred_update", "update_message"]
+    Type = Literal[
+        "message",
+        "deferred_message",
+        "deferred_update",
+        "update_message",
+        "autocomplete",
+        "modal",
+        "launch_activity",
+    ]
 
 
 class InteractionCalls(Calls):
@@ -47,12 +55,13 @@ class InteractionCalls(Calls):
             content: Text, up to 2000 characters.
             type: "message" responds with a message. "deferred_message" and "deferred_update" defer the response by up
                 to 15 minutes; send it with `execute_webhook(application_id, interaction_token, ...)`. "update_message"
-                edits the message of the button or select menu. For modals and autocompletion use `request`.
+                edits the message of the button or select menu. "autocomplete" suggests `choices`, "modal" shows a form
+                (`title`, `custom_id`, `components`), "launch_activity" launches the application's activity.
             ephemeral: If True, only the user of the interaction sees the response.
             message: `embed`, `files`, `components`, `allowed_mentions` ...: see InteractionArguments.
 
         Returns:
-            The message; empty if the response is deferred.
+            The message; empty if the response is deferred or is no message.
         """
         request = make(
             CreateInteractionResponseRequest,
@@ -62,7 +71,10 @@ class InteractionCalls(Calls):
         )
         if ephemeral:
             message["flags"] = convert("flags", int, message.get("flags") or 0) | Message.EPHEMERAL
+        fill(request, {"choices": to_choices(message.pop("choices", ()))})
         call = write_changes(request, content, UNSET, message)
+        if type == "modal":
+            request.ClearField("flags")  # a modal has components of version 2 without the flag of messages
         return self._write(self.stub.CreateInteractionResponse, request, **call).message
 
     def get_interaction_response(

@@ -3,8 +3,9 @@
 import base64
 import secrets
 
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.messages.validation import anything, form, one_of
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.messages.forms import AUTOCOMPLETE, MODAL
+from discordproxy_sandbox.messages.validation import UnknownReference, anything, failure, form, one_of
 from discordproxy_sandbox.resources.channel.messages import edit_in, store
 from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import World
@@ -12,9 +13,10 @@ from discordproxy_sandbox.world.world import World
 _FIRST_RESPONSE_S = 3.0
 _TOKEN_S = 900.0
 _MESSAGE, _DEFERRED, _DEFERRED_UPDATE, _UPDATE = 4, 5, 6, 7
-_COMPONENT, _AUTOCOMPLETE = 3, 4
-_KINDS = (2, _COMPONENT, _AUTOCOMPLETE, 5)
-_CHOICES = 8
+_AUTOCOMPLETE, _MODAL, _LAUNCH = 8, 9, 12
+_COMMAND, _COMPONENT, _TYPING, _SUBMITTED = 2, 3, 4, 5
+_KINDS = (_COMMAND, _COMPONENT, _TYPING, _SUBMITTED)
+_DATA = {_AUTOCOMPLETE: AUTOCOMPLETE, _MODAL: MODAL}
 LOADING = 1 << 7
 _EPHEMERAL = 1 << 6
 _WITHOUT_MESSAGE = (1, 8, 9, 10, 12)
@@ -23,13 +25,17 @@ _WITHOUT_MESSAGE = (1, 8, 9, 10, 12)
 def interact(
     world: World, channel_id: str, user_id: str, kind: int = 2, data: Json | None = None, **more: Json
 ) -> Json:
-    """Let a user use a command (2), component (3), autocompletion (4) or modal (5); return the data of the event.
+    """Let a user use a command (2), component (3), autocompletion (4) or modal (5).
+
+    Returns the data of INTERACTION_CREATE.
 
     Raises:
         ValueError: `kind` is none of these.
     """
     if kind not in _KINDS:
-        raise ValueError(f"kind is {kind!r}; use 2 for a command, 3 for a component, 4 for an option, 5 for a modal")
+        raise ValueError(
+            f"kind is {kind!r}; use 2 for a command, 3 for a component, 4 for an autocompletion, 5 for a modal"
+        )
     channel = world.channel(channel_id)
     interaction_id = world.new_id()
     token = f"interaction:{interaction_id}:{secrets.token_urlsafe(60)}"  # the format of Discord's tokens
@@ -83,18 +89,31 @@ def respond(request: ApiRequest) -> Json | None:
     if not request.flag("with_response"):
         return None
     about: Json = {"id": request["interaction_id"], "type": state["interaction"]["type"]}
+    if body["type"] == _LAUNCH:
+        instance = f"i-{request['interaction_id']}-gc-{state['interaction']['guild_id']}-{state['channel_id']}"
+        resource: Json = {"type": _LAUNCH, "activity_instance": {"id": instance}}
+        return {"interaction": about | {"activity_instance_id": instance}, "resource": resource}
     if message is None:
         return {"interaction": about}
     about |= {"response_message_id": message["id"], "response_message_loading": bool(message["flags"] & LOADING)}
+    about["response_message_ephemeral"] = bool(message["flags"] & _EPHEMERAL)
     if body["type"] == _DEFERRED:
         return {"interaction": about}
     return {"interaction": about, "resource": {"type": body["type"], "message": message}}
 
 
+def _check_kind(used: int, kind: int, data: Json) -> None:
+    """Raise an error if a user's action cannot be answered by this type of response, or the data do not fit it."""
+    choices_only = used == _TYPING
+    if choices_only != (kind == _AUTOCOMPLETE) or (used == _SUBMITTED and kind == _MODAL):
+        raise invalid_form({"type": failure("INTERACTION_RESPONSE_TYPE_INVALID", "Invalid type for this interaction.")})
+    if kind in _DATA and (wrong := _DATA[kind](data, "data", UnknownReference())):
+        raise invalid_form({"data": wrong})
+
+
 def _respond(request: ApiRequest, state: Json, kind: int, data: Json) -> Json | None:
     world = request.world
-    if (kind == _CHOICES) != (state["interaction"]["type"] == _AUTOCOMPLETE):
-        raise discord_error(50068)
+    _check_kind(state["interaction"]["type"], kind, data)
     if kind in _WITHOUT_MESSAGE:
         return None
     if kind in (_UPDATE, _DEFERRED_UPDATE):

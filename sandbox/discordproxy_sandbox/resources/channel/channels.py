@@ -139,7 +139,7 @@ _FIELDS = {
     "available_tags": items(_TAG, 20),
     "default_sort_order": integer(0, 1),
     "default_forum_layout": integer(0, 2),
-    "default_tag_setting": text(),
+    "default_tag_setting": one_of(("match_all", "match_some")),
 }
 _EDIT = {
     **_FIELDS,

@@ -2,8 +2,8 @@
 
 import secrets
 
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.messages.validation import anything, boolean, form, integer, items, one_of, snowflake
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.messages.validation import anything, boolean, failure, form, integer, items, one_of, snowflake
 from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import DM, Channel, World
@@ -22,6 +22,7 @@ _GUILD_KEYS = (
     "nsfw",
     "premium_subscription_count",
 )
+_ROLE_KEYS = ("id", "name", "position", "color", "colors", "icon", "unicode_emoji")
 _EVENT_KEYS = ("code", "created_at", "expires_at", "inviter", "max_age", "max_uses", "temporary", "uses")
 
 
@@ -31,7 +32,11 @@ def create(request: ApiRequest) -> Json:
     if channel.type == DM:
         raise discord_error(50003)
     max_age = body["max_age"] if body.get("max_age") is not None else 86_400
-    guild = world.guild(channel.guild_id).data
+    in_guild = world.guild(channel.guild_id)
+    guild = in_guild.data
+    role_ids = [str(each) for each in body.get("role_ids") or ()]
+    if unknown := [each for each in role_ids if each not in in_guild.roles]:
+        raise invalid_form({"role_ids": failure("INVALID_ROLE", f"Unknown role {unknown[0]}")})
     invite: Json = {
         "type": 0,
         "code": secrets.token_urlsafe(6),
@@ -46,7 +51,11 @@ def create(request: ApiRequest) -> Json:
         "max_uses": body.get("max_uses") or 0,
         "temporary": bool(body.get("temporary")),
         "flags": 0,
+        "roles": [{key: in_guild.roles[each][key] for key in _ROLE_KEYS} for each in role_ids],
+        **{key: body[key] for key in ("target_type",) if body.get(key) is not None},
     }
+    if body.get("target_user_id"):
+        invite["target_user"] = world.user(str(body["target_user_id"]))
     world.invites[invite["code"]] = invite
     _emit(world, "INVITE_CREATE", channel, {key: invite[key] for key in _EVENT_KEYS})
     return invite
@@ -93,7 +102,7 @@ _FORM = form(
         "target_type": one_of((1, 2)),
         "target_user_id": snowflake,
         "target_application_id": snowflake,
-        "role_ids": items(snowflake),
+        "role_ids": items(snowflake, 250),
         "validate": anything,
     }
 )

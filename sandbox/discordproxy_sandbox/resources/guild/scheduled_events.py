@@ -6,6 +6,7 @@ from discordproxy_sandbox.messages.validation import (
     anything,
     form,
     integer,
+    items,
     one_of,
     snowflake,
     text,
@@ -68,6 +69,8 @@ def _written(body: Json) -> Json:
     written = {key: value for key, value in body.items() if key != "image"}
     if written.get("channel_id") is not None:
         written["channel_id"] = str(written["channel_id"])
+    if written.get("recurrence_rule"):
+        written["recurrence_rule"] = _EVERY_TIME | written["recurrence_rule"]
     return written
 
 
@@ -92,6 +95,27 @@ def users(request: ApiRequest) -> list[Json]:
     return []
 
 
+_EVERY_TIME = {
+    "interval": 1,
+    **dict.fromkeys(("end", "by_weekday", "by_n_weekday", "by_month", "by_month_day", "by_year_day", "count")),
+}
+"""What Discord adds to a recurrence rule."""
+_WEEKDAY = integer(0, 6)
+_RECURRENCE = form(
+    {
+        "start": timestamp,
+        "end": timestamp,
+        "frequency": integer(0, 3),
+        "interval": integer(1),
+        "by_weekday": items(_WEEKDAY, 7),
+        "by_n_weekday": items(form({"n": integer(1, 5), "day": _WEEKDAY}, required=("n", "day")), 7),
+        "by_month": items(integer(1, 12), 12),
+        "by_month_day": items(integer(-1, 31), 33),
+        "by_year_day": items(integer(-1, 365), 367),
+        "count": integer(1),
+    },
+    required=("start", "frequency"),
+)
 _CREATE = {
     "name": text(100, 1),
     "description": text(1000),
@@ -102,7 +126,7 @@ _CREATE = {
     "entity_type": one_of((1, 2, 3)),
     "channel_id": snowflake,
     "entity_metadata": form({"location": text(100)}),
-    "recurrence_rule": anything,
+    "recurrence_rule": _RECURRENCE,
 }
 _NEEDED = ("name", "scheduled_start_time", "privacy_level", "entity_type")
 _EVENTS = "/guilds/{guild_id}/scheduled-events"

@@ -37,6 +37,9 @@ def test_the_result_field_receives_the_document():
     assert (pins.items[0].message.id, pins.has_more) == (5, True)
 
 
+READ_INTERACTION = compile_message(pb.Interaction.DESCRIPTOR)[1]
+
+
 @pytest.mark.parametrize("document", [None, [], "text", 5, {}, [None], [5], {"id": {}}])
 def test_an_unexpected_document_gives_an_empty_response(document):
     assert TRANSLATORS["GetMessage"].incoming(document) in (
@@ -56,7 +59,8 @@ def test_an_id_is_a_number_or_nothing(value, expected):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("x", "x"), (5, "5"), (1.5, "1.5"), (True, ""), ({}, ""), (10**400, "")]
+    ("value", "expected"),
+    [("x", "x"), (5, "5"), (1.5, "1.5"), (True, "true"), (False, "false"), ({}, ""), (10**400, "")],
 )
 def test_text(value, expected):
     assert message(content=value).content == expected
@@ -263,3 +267,28 @@ def test_groups_of_messages_are_joined():
         {"messages": [[{"id": "5"}], [{"id": "6"}], None], "total_results": 2}
     )
     assert [message.id for message in found.messages] == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ({"type": 3, "value": "x"}, "string_value", "x"),
+        ({"type": 6, "value": "5"}, "string_value", "5"),
+        ({"type": 4, "value": 2**53}, "integer_value", 2**53),
+        ({"type": 4, "value": 0}, "integer_value", 0),
+        ({"type": 5, "value": False}, "boolean_value", False),
+        ({"type": 10, "value": 1.5}, "number_value", 1.5),
+        ({"type": 10, "value": 1}, "number_value", 1.0),
+        ({"type": 4, "value": ""}, "string_value", ""),
+        ({"type": 4, "value": 2**80}, None, None),
+        ({"type": 3, "value": None}, None, None),
+        ({"type": 3, "value": ["x"]}, None, None),
+        ({"type": 3, "value": {"x": 1}}, None, None),
+        ({"type": 3, "value": "\ud800"}, "string_value", "?"),
+    ],
+)
+def test_the_value_of_an_option_has_the_type_of_its_json(option, field, value):
+    made = READ_INTERACTION({"data": {"options": [{"name": "o", **option}]}}).data.options[0]
+    assert made.WhichOneof("value") == field
+    assert field is None or getattr(made, field) == value
+    assert made.name == "o"

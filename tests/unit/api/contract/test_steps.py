@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from discordproxy_api.contract.steps import (
     prepare,
 )
 from discordproxy_api.contract.translate import Translator
+from discordproxy_api.rpcs.route_policy import CALLBACK
 
 CONTRACT = load_contract()
 NOW_MS = 1_780_000_000_000
@@ -108,7 +110,7 @@ class TestFiles:
             {"id": "1", "filename": "b"},
         ]
 
-    def test_a_spoiler_is_renamed_with_all_that_refers_to_it(self):
+    def test_a_spoiler_keeps_its_name(self):
         image = pb.Embed.Image(url="attachment://a.png")
         (part,) = plan(
             "SendChannelMessage",
@@ -117,10 +119,26 @@ class TestFiles:
             embeds=[pb.Embed(title="attachment", image=image)],
             components=[pb.Component(type=13, file=pb.Component.Media(url="attachment://a.png"))],
         )
-        assert [file.filename for file in part.files] == ["SPOILER_a.png", "SPOILER_b"]
-        assert [each["filename"] for each in part.body["attachments"]] == ["SPOILER_a.png", "SPOILER_b"]
-        assert part.body["embeds"] == [{"title": "attachment", "image": {"url": "attachment://SPOILER_a.png"}}]
-        assert part.body["components"][0]["file"] == {"url": "attachment://SPOILER_a.png"}
+        assert [file.filename for file in part.files] == ["a.png", "SPOILER_b"]
+        assert part.body["attachments"] == [
+            {"id": "0", "filename": "a.png", "is_spoiler": True},
+            {"id": "1", "filename": "SPOILER_b", "is_spoiler": True},
+        ]
+        assert part.body["embeds"] == [{"title": "attachment", "image": {"url": "attachment://a.png"}}]
+        assert part.body["components"][0]["file"] == {"url": "attachment://a.png"}
+
+    def test_title_and_remix(self):
+        file = pb.File(filename="a.png", title="A picture", is_remix=True)
+        (described,) = sent(files=[file])["attachments"]
+        assert described == {"id": "0", "filename": "a.png", "title": "A picture", "is_remix": True}
+
+    def test_a_kept_attachment_changes_only_what_is_set(self):
+        kept = [pb.KeepAttachment(id=5), pb.KeepAttachment(id=6, description="alt", is_spoiler=False, title="")]
+        made = body("EditMessage", channel_id=1, message_id=2, attachments=kept)
+        assert made["attachments"] == [
+            {"id": "5"},
+            {"id": "6", "description": "alt", "is_spoiler": False, "title": ""},
+        ]
 
     @pytest.mark.parametrize(
         ("name", "address", "stored"),
@@ -151,12 +169,18 @@ class TestFiles:
         image = pb.Embed.Image(url=f"attachment://{name}")
         files = [pb.File(filename=name, spoiler=True), pb.File(filename="\u97f3.ogg")]
         (part,) = plan("SendChannelMessage", channel_id=1, files=files, embeds=[pb.Embed(image=image)])
-        assert [file.filename for file in part.files] == ["SPOILER_file0.png", "\u97f3.ogg"]
+        assert [file.filename for file in part.files] == ["file0.png", "\u97f3.ogg"]
         assert part.body["attachments"] == [
-            {"id": "0", "filename": "SPOILER_file0.png", "title": "\u753b\u50cf"},
+            {"id": "0", "filename": "file0.png", "title": "\u753b\u50cf", "is_spoiler": True},
             {"id": "1", "filename": "\u97f3.ogg"},
         ]
-        assert part.body["embeds"][0]["image"]["url"] == "attachment://SPOILER_file0.png"
+        assert part.body["embeds"][0]["image"]["url"] == "attachment://file0.png"
+
+    def test_a_title_of_the_caller_comes_before_the_lost_name(self):
+        name = "\u753b\u50cf.png"
+        embed = pb.Embed(image=pb.Embed.Image(url=f"attachment://{name}"))
+        (described,) = sent(files=[pb.File(filename=name, title="Mine")], embeds=[embed])["attachments"]
+        assert described["title"] == "Mine"
 
     def test_an_edit_lists_what_stays_before_what_is_new(self):
         made = body(
@@ -344,3 +368,91 @@ def test_a_sticker_and_target_users_are_files_of_a_form():
     (users,) = plan("SetInviteTargetUsers", code="abc", user_ids=[5, 6])
     (file,) = users.files
     assert (file.field, file.content, users.document) == ("target_users_file", b"user_id\n5\n6\n", None)
+
+
+class TestInteractionResponses:
+    ROUTED = replace(CONTRACT["CreateInteractionResponse"], method="POST", template=CALLBACK, files=True)
+
+    def made(self, *, users_only=False, **fields):
+        request = pb.CreateInteractionResponseRequest(interaction_id=1, interaction_token="token", **fields)
+        circumstances = Circumstances(seed="seed", now_ms=NOW_MS, users_only=users_only)
+        (part,) = prepare(self.ROUTED.name, request, Translator(self.ROUTED).outgoing(request), circumstances)
+        return part
+
+    def test_choices(self):
+        choices = [
+            pb.CreateInteractionResponseRequest.Choice(name="One", integer_value=1),
+            pb.CreateInteractionResponseRequest.Choice(name="1.5", number_value=1.5),
+            pb.CreateInteractionResponseRequest.Choice(name="Two", string_value="2", name_localizations={"de": "Zwei"}),
+        ]
+        assert self.made(type="AUTOCOMPLETE", choices=choices, users_only=True).body == {
+            "type": 8,
+            "data": {
+                "choices": [
+                    {"name": "One", "value": 1},
+                    {"name": "1.5", "value": 1.5},
+                    {"name": "Two", "value": "2", "name_localizations": {"de": "Zwei"}},
+                ]
+            },
+        }
+
+    def test_no_choices_are_an_empty_list(self):
+        assert self.made(type="AUTOCOMPLETE").body == {"type": 8, "data": {"choices": []}}
+
+    def test_a_modal(self):
+        text = pb.Component(type="TEXT_INPUT", custom_id="why", style=2)
+        label = pb.Component(type="LABEL", label="Why?", component=text)
+        made = self.made(type="MODAL", title="Report", custom_id="report", components=[label], users_only=True)
+        assert made.body == {
+            "type": 9,
+            "data": {
+                "title": "Report",
+                "custom_id": "report",
+                "components": [{"type": 18, "label": "Why?", "component": {"type": 4, "custom_id": "why", "style": 2}}],
+            },
+        }
+
+    def test_a_modal_of_json(self):
+        made = self.made(type="MODAL", title="t", custom_id="c", components_json='[{"type": 10, "content": "x"}]')
+        assert made.body["data"]["components"] == [{"type": 10, "content": "x"}]
+
+    def test_an_activity(self):
+        assert self.made(type="LAUNCH_ACTIVITY").body == {"type": 12}
+
+    @pytest.mark.parametrize(
+        ("fields", "query"),
+        [
+            ({}, [("with_response", "true")]),
+            ({"with_response": True}, [("with_response", "true")]),
+            ({"with_response": False}, []),
+        ],
+        ids=["default", "true", "false"],
+    )
+    def test_the_response_contains_the_message_by_default(self, fields, query):
+        assert self.made(content="x", **fields).query == query
+
+
+def test_the_users_of_an_invite_are_a_file():
+    (part,) = plan("CreateInvite", channel_id=1, role_ids=[5], user_ids=[7, 8])
+    assert part.body == {"role_ids": ["5"]}
+    (file,) = part.files
+    assert (file.field, file.filename, file.content) == ("target_users_file", "users.csv", b"user_id\n7\n8\n")
+
+
+def test_a_recurring_event():
+    rule = pb.RecurrenceRule(
+        start="2036-01-01T00:00:00Z",
+        frequency=0,
+        interval=1,
+        by_weekday=[0, 6],
+        by_n_weekday=[pb.RecurrenceRule.NthWeekday(n=1, day=0)],
+    )
+    assert body("EditScheduledEvent", guild_id=1, guild_scheduled_event_id=2, recurrence_rule=rule) == {
+        "recurrence_rule": {
+            "start": "2036-01-01T00:00:00Z",
+            "frequency": 0,
+            "interval": 1,
+            "by_weekday": [0, 6],
+            "by_n_weekday": [{"n": 1, "day": 0}],
+        }
+    }

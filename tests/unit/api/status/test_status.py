@@ -178,6 +178,7 @@ def test_a_percentile_is_read_off_inside_its_class(share: float, expected: float
     ("failure", "meaning"),
     [
         (("PERMISSION_DENIED", "DISCORD_ERROR", 403, 50013), "The bot lacks a permission"),
+        (("INVALID_ARGUMENT", "DISCORD_ERROR", 400, 160014), "The bot cannot read the message to forward"),
         (("PERMISSION_DENIED", "DISCORD_ERROR", 403, 99999), "The bot is not allowed to do this"),
         (("INTERNAL", "DISCORD_ERROR", 500, 0), "Discord failed"),
         (("UNAVAILABLE", "BROKER_UNAVAILABLE", 0, 0), "Redis does not answer, so no calls are sent"),

@@ -349,6 +349,24 @@ class TestStatusAndDoctor:
         ]
         assert proxy.received[-1].request.guild_id == 6
 
+    @pytest.mark.parametrize(
+        ("names", "note"),
+        [
+            (
+                ["MANAGE_MESSAGES"],
+                ", but not pin them: that needs PIN_MESSAGES, which MANAGE_MESSAGES does not include",
+            ),
+            (["MANAGE_MESSAGES", "PIN_MESSAGES"], ""),
+            ([], ""),
+        ],
+        ids=["manages", "pins", "neither"],
+    )
+    def test_pins_need_a_permission_of_their_own(self, proxy, run, names, note):
+        proxy.script("GetChannel", ChannelResponse(channel=Channel(id=5, guild_id=6, name="news")))
+        proxy.script("ComputePermissions", ComputePermissionsResponse(can_send=True, names=names))
+        _, out, _ = run("doctor", "--channel", "5", "--target", proxy.address)
+        assert out.splitlines()[-1] == f"  ok   channel 5: the bot can send messages to 'news'{note}"
+
     def test_nobody_there(self, run):
         status, out, _ = run("doctor", "--target", NOBODY)
         assert status == 1

@@ -88,7 +88,7 @@ def test_without_the_members_intent_no_list_is_kept():
     ]
 
 
-@pytest.mark.parametrize("name", ["READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"])
+@pytest.mark.parametrize("name", ["READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED"])
 def test_the_connections_own_events_are_not_passed_on(name):
     data = {"session_id": "s", "user": {}, "guilds": [], **chunk(0, 1)}
     assert "APPEND" not in {operation[0] for operation in planner().plan(name, data, 1)}
@@ -158,3 +158,14 @@ def test_the_last_change_of_an_event_renews_the_stamps_of_its_guild(name, data, 
 )
 def test_events_without_a_cached_change_renew_nothing(name, data):
     assert "RENEW" not in {operation[0] for operation in planner().plan(name, data, 1)}
+
+
+@pytest.mark.parametrize("name", ["CHANNEL_UPDATE", "THREAD_UPDATE", "VOICE_CHANNEL_STATUS_UPDATE"])
+def test_the_channel_of_an_event_may_be_its_id(name):
+    (appended,) = planner().append_only(name, {"id": "77", "guild_id": GUILD}, 1)
+    assert appended[appended.index("c") + 1] == "77"
+
+
+def test_the_server_of_a_voice_connection_is_passed_on():
+    (appended,) = planner().append_only("VOICE_SERVER_UPDATE", {"guild_id": GUILD, "token": "t", "endpoint": None}, 1)
+    assert appended[appended.index("t") + 1] == "VOICE_SERVER_UPDATE"
