@@ -1,4 +1,4 @@
-"""RPCs that need more than one request and its JSON: direct messages, role synchronisation, added files, searches."""
+"""RPCs that send several requests or read other responses: direct messages, roles, added files, searches, CSV."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,6 +31,7 @@ from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003
 INDEX_NOT_READY = 110000
+MAX_DIGITS = 20
 INDEX_WAIT_S = 1.0
 """Wait in seconds if Discord sends none, or 0, while it builds an index."""
 
@@ -139,7 +140,7 @@ class GetInviteTargetUsers(Routed):
 
 
 def _is_id(word: str) -> bool:
-    return word.isascii() and word.isdigit() and 0 < int(word) <= MAX_SNOWFLAKE
+    return word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS and 0 < int(word) <= MAX_SNOWFLAKE
 
 
 class SyncMemberRoles:

@@ -43,7 +43,9 @@ GUILD_COMMANDS = "/applications/{application_id}/guilds/{guild_id}/commands"
 BODIES = {
     **{f"PUT {path}": [] for path in (COMMANDS, GUILD_COMMANDS)},
     **{f"POST {path}": {"name": "c", "description": "d"} for path in (COMMANDS, GUILD_COMMANDS)},
+    "PATCH /guilds/{guild_id}/channels": [{"id": CHANNEL_ID}],
     "PATCH /guilds/{guild_id}/roles": [{"id": ROLE_ID}],
+    "POST /channels/{channel_id}/followers": {"webhook_channel_id": CHANNEL_ID},
     "POST /channels/{channel_id}/messages": {"content": "x"},
     "POST /channels/{channel_id}/messages/bulk-delete": {"messages": [UNKNOWN, nth(UNKNOWN, 1)]},
     "POST /channels/{channel_id}/messages/{message_id}/threads": {"name": "t"},

@@ -69,7 +69,7 @@ async def test_a_sticker_is_sent_as_a_form(served):
 
 async def test_target_users_are_read_from_a_csv_file(served):
     invite = await Made(served.stub).invite()
-    served.discord.world.target_users[invite["code"]] = ["user_id", "5", '"6"', "x", str(2**64)]
+    served.discord.world.target_users[invite["code"]] = ["user_id", "5", '"6"', "x", str(2**64), "9" * 5000]
     found = await served.stub.GetInviteTargetUsers(pb.InviteCode(**invite))
     assert list(found.user_ids) == [5, 6]
 
