@@ -12,7 +12,7 @@ import grpc
 from discordproxy._async.channels import AsyncChannelCalls
 from discordproxy._async.events import AsyncEventCalls
 from discordproxy._async.guilds import AsyncGuildCalls
-from discordproxy._async.interactions import AsyncInteractionCalls
+from discordproxy._async.interactions import AsyncCommandCalls, AsyncInteractionCalls
 from discordproxy._async.members import AsyncMemberCalls
 from discordproxy._async.messages import AsyncMessageCalls
 from discordproxy._async.reactions import AsyncReactionCalls
@@ -42,6 +42,7 @@ class AsyncDiscordClient(
     AsyncRoleCalls,
     AsyncWebhookCalls,
     AsyncInteractionCalls,
+    AsyncCommandCalls,
     AsyncEventCalls,
     Configuration,
 ):

@@ -15,7 +15,7 @@ from discordproxy._requests.arguments import UNSET
 from discordproxy._sync.channels import ChannelCalls
 from discordproxy._sync.events import EventCalls
 from discordproxy._sync.guilds import GuildCalls
-from discordproxy._sync.interactions import InteractionCalls
+from discordproxy._sync.interactions import CommandCalls, InteractionCalls
 from discordproxy._sync.members import MemberCalls
 from discordproxy._sync.messages import MessageCalls
 from discordproxy._sync.reactions import ReactionCalls
@@ -77,6 +77,7 @@ class DiscordClient(
     RoleCalls,
     WebhookCalls,
     InteractionCalls,
+    CommandCalls,
     EventCalls,
     Configuration,
 ):

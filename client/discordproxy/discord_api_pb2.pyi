@@ -43,6 +43,13 @@ from discordproxy.channels_pb2 import PermissionOverwrite as PermissionOverwrite
 from discordproxy.channels_pb2 import SetChannelPermissionsRequest as SetChannelPermissionsRequest
 from discordproxy.channels_pb2 import ThreadMember as ThreadMember
 from discordproxy.channels_pb2 import ThreadMetadata as ThreadMetadata
+from discordproxy.commands_pb2 import Command as Command
+from discordproxy.commands_pb2 import CommandOption as CommandOption
+from discordproxy.commands_pb2 import CommandsResponse as CommandsResponse
+from discordproxy.commands_pb2 import ListCommandsRequest as ListCommandsRequest
+from discordproxy.commands_pb2 import ReleaseCommandsRequest as ReleaseCommandsRequest
+from discordproxy.commands_pb2 import SyncCommandsRequest as SyncCommandsRequest
+from discordproxy.commands_pb2 import SyncCommandsResponse as SyncCommandsResponse
 from discordproxy.common_pb2 import DiscordError as DiscordError
 from discordproxy.common_pb2 import Empty as Empty
 from discordproxy.common_pb2 import Freshness as Freshness

@@ -63,6 +63,10 @@ _TEXTS = {
     50033: (400, "Invalid Recipient(s)"),
     50034: (400, "You can only bulk delete messages that are under 14 days old."),
     50068: (400, "Invalid message type"),
+    50240: (
+        400,
+        "You cannot remove this app's Entry Point command in a bulk update operation.",
+    ),
     50109: (400, "The request body contains invalid JSON."),
     50083: (400, "Thread is archived"),
     160004: (400, "A thread has already been created for this message"),

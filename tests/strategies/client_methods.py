@@ -3,7 +3,7 @@
 import inspect
 import re
 
-from discordproxy.discord_api_pb2 import DESCRIPTOR, Channel, Embed, PermissionOverwrite
+from discordproxy.discord_api_pb2 import DESCRIPTOR, Channel, Command, Embed, PermissionOverwrite
 
 METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
 RPCS = {name: method for name, method in METHODS.items() if not method.server_streaming}
@@ -63,6 +63,11 @@ OTHER = {
     "embed": Embed(title="t"),
     "files": [("a", b"b")],
     "json": {},
+    "commands": [Command(name="shop", description="Opens the shop")],
+    "dry_run": True,
+    "take_over": True,
+    "names": ["shop", "bank"],
+    "owner": "other",
 }
 OF_METHOD = {"request": {"query": {"a": "b"}}, "create_interaction_response": {"type": "update_message"}}
 RENAMED = {"event_id": "guild_scheduled_event_id"}

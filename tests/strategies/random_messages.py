@@ -47,7 +47,8 @@ def messages(draw: Any, descriptor: Descriptor, depth: int = 3, choose: Choose =
         draw(st.lists(st.sampled_from(fields), unique_by=lambda field: field.number, max_size=6)) if fields else ()
     ):
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            getattr(message, field.name).update(draw(st.dictionaries(TEXT, st.integers(0, 2**64 - 1), max_size=2)))
+            value = SCALARS[field.message_type.fields_by_name["value"].type]
+            getattr(message, field.name).update(draw(st.dictionaries(TEXT, value, max_size=2)))
         elif is_list(field):
             getattr(message, field.name).extend(draw(st.lists(values_of(field, depth, choose), max_size=2)))
         elif field.message_type is not None:

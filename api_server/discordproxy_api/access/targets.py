@@ -21,6 +21,9 @@ _MAX_ID_DIGITS = 20
 _UNRESTRICTED = frozenset({"GET /users/{user_id}", "GET /users/@me"})
 """Routes that name no guild or channel, and are allowed to every key with the call."""
 
+_EVERYWHERE_WITHOUT_GUILD = frozenset({"SyncCommands", "ListCommands", "ReleaseCommands"})
+"""RPCs that concern all guilds if they name none."""
+
 _BY_TOKEN = ("/webhooks/{webhook_id}/{webhook_token}", "/interactions/{interaction_id}/{interaction_token}")
 _TOKEN = re.compile(r"[A-Za-z0-9_.=:~+-]+")
 """Format of a token. An encoded slash or space could turn the path into a different route at Discord."""
@@ -81,12 +84,14 @@ def targets_reader(rpc: Rpc) -> Reader:
     unrestricted = f"{rpc.method} {rpc.template}" in _UNRESTRICTED
     by_token = rpc.no_bot_auth or "interaction_token" in fields
     unplaced = not (placed or to_users or unrestricted or by_token)
+    optional = rpc.name in _EVERYWHERE_WITHOUT_GUILD
 
     def read(request: Any) -> Targets:
         found = _Collector()
         for name, get in getters:
             found.add(name, get(request) or None)
-        return Targets(frozenset(found.guilds), frozenset(found.channels), to_users, by_token, unplaced)
+        nowhere = optional and not (found.guilds or found.channels)
+        return Targets(frozenset(found.guilds), frozenset(found.channels), to_users, by_token, unplaced or nowhere)
 
     return read
 

@@ -101,6 +101,11 @@ def is_list(field: FieldDescriptor) -> bool:
     return bool(getattr(field, "label", None) == FieldDescriptor.LABEL_REPEATED)
 
 
+def is_map(field: FieldDescriptor) -> bool:
+    """Return whether the field is a map."""
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
 def is_sent(field: FieldDescriptor) -> bool:
     """Return whether the field is part of a request to Discord."""
     return not (field_option(field, annotations_pb2.proxy_only) or field_option(field, annotations_pb2.answer_only))

@@ -26,7 +26,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract.contract import field_option, is_list, is_sent, json_key
+from discordproxy_api.contract.contract import field_option, is_list, is_map, is_sent, json_key
 
 Json = dict[str, Any]
 Write = Callable[[Any], Json]
@@ -88,7 +88,9 @@ class Writers:
     def _assignment(self, field: FieldDescriptor, source: str, depth: int) -> Lines:
         """Yield the lines that set the field's key of `body<depth>`. Slices iterate faster than repeated fields."""
         target, inner = f"body{depth}[{json_key(field)!r}]", depth + 1
-        if field.message_type is None or contains_itself(field.message_type):
+        if is_map(field):
+            yield f"{target} = dict({source})"
+        elif field.message_type is None or contains_itself(field.message_type):
             yield f"{target} = {self._converted(field, source)}"
         elif is_list(field):
             yield f"{target} = list{inner} = []"

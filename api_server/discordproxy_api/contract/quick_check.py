@@ -30,7 +30,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from discordproxy import annotations_pb2
 from discordproxy.messages_pb2 import OVERFLOW_ERROR, Message
 from discordproxy_api.calls.field_errors import FieldErrors
-from discordproxy_api.contract.contract import Rpc, field_option, is_list, request_parts
+from discordproxy_api.contract.contract import Rpc, field_option, is_list, is_map, request_parts
 from discordproxy_api.contract.encode import contains_itself
 from discordproxy_api.contract.rules.checks import BIT_FIELDS, NUMBERS, PATH_SEGMENT, allowed_numbers
 from discordproxy_api.contract.rules.limits import (
@@ -260,12 +260,12 @@ def _snowflake() -> Lines:
 
 
 def _is_opaque(field: FieldDescriptor) -> bool:
-    """Return whether a field holds messages that are not inlined: recursive ones, files, and protobuf's own."""
+    """Return whether a field holds messages that are not inlined: recursive ones, files, maps, and protobuf's own."""
     inner = field.message_type
     if inner is None or inner.full_name == DURATION:
         return False
     has_bytes = any(each.type == FieldDescriptor.TYPE_BYTES for each in inner.fields)
-    return has_bytes or contains_itself(inner) or inner.full_name.startswith("google.protobuf.")
+    return has_bytes or contains_itself(inner) or is_map(field) or inner.full_name.startswith("google.protobuf.")
 
 
 def _refused_if(condition: str) -> Lines:

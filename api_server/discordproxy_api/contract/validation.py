@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 
 from discordproxy import annotations_pb2
 from discordproxy_api.calls.field_errors import FieldError, FieldErrors, InvalidRequestError
-from discordproxy_api.contract.contract import Rpc, field_option, request_parts
+from discordproxy_api.contract.contract import Rpc, field_option, is_map, request_parts
 from discordproxy_api.contract.quick_check import compile_quick_check
 from discordproxy_api.contract.rules.checks import Check, compile_check, has_control_characters, path_check
 from discordproxy_api.contract.rules.limits import (
@@ -146,7 +146,7 @@ def _plan(descriptor: Descriptor) -> _Plan:
 
 
 def _nested(field: FieldDescriptor) -> Check | None:
-    if field.message_type is None:
+    if field.message_type is None or is_map(field):
         return None
     if (special := _SPECIAL.get(field.message_type.full_name)) is not None:
         return special

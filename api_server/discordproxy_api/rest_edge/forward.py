@@ -29,6 +29,7 @@ from discordproxy_api.rest_edge.body import (
 )
 from discordproxy_api.rest_edge.head import JSON
 from discordproxy_api.rest_edge.relay import NonceNotes, Relay
+from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.procedure import Job
@@ -83,6 +84,7 @@ class Forward:
     Args:
         name: of the bot.
         responses: sends interaction callbacks through the relay.
+        own_commands: serves the routes of commands for applications that have their own.
         notes: nonces of messages whose answer was lost.
     """
 
@@ -93,6 +95,7 @@ class Forward:
         *,
         relay: Relay,
         responses: InteractionResponses,
+        own_commands: OwnCommands,
         policy: RoutePolicy,
         uploads: Uploads,
         execution: Execution,
@@ -102,6 +105,7 @@ class Forward:
         self._rest = rest
         self._relay = relay
         self._responses = responses
+        self._own_commands = own_commands
         self._policy = policy
         self._uploads = uploads
         self._execution = execution
@@ -141,7 +145,9 @@ class Forward:
         has_nonce = (line.method, line.template) == CREATE_MESSAGE and (takes_nonce(body) or enforces_nonce(body))
         incoming.repeat = repeatability(line.method, nonce=has_nonce)
         order = order_of(line.method, line.template, line.parameters, body.object)
-        job = Job(partial(self._send, incoming, body, call), incoming.repeat, effect=line.method != "GET", order=order)
+        own = self._own_commands.sender(self._request(incoming, body, body.data or None), line, body.document, call)
+        send = own or partial(self._send, incoming, body, call)
+        job = Job(send, incoming.repeat, effect=line.method != "GET", order=order)
         logical = None
         if call.idempotency_key and job.effect:
             identity = fingerprint_of(body, "http", line.method, line.path, incoming.query, incoming.authorization)

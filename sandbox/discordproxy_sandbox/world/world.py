@@ -104,6 +104,8 @@ class World:
     dms: dict[str, Channel] = field(default_factory=dict)  # user id -> DM channel
     webhooks: dict[str, Json] = field(default_factory=dict)
     commands: dict[str, dict[str, Json]] = field(default_factory=dict)  # guild id, "" for all -> by id
+    commands_before: dict[str, list[Json]] = field(default_factory=dict)  # guild id -> the list before the last change
+    old_command_lists: int = 0  # the next lists of commands are those before the last change
     invites: dict[str, Json] = field(default_factory=dict)
     interactions: dict[str, Json] = field(default_factory=dict)  # token -> id, channel, response
     forbidden: dict[str, int] = field(default_factory=dict)  # id of a channel, guild, user ... -> JSON error code

@@ -32,7 +32,7 @@ def _properties(schema):
 
 def test_the_number_of_rpcs():
     assert len(ROUTES) == 242
-    assert len(CONTRACT) == 70
+    assert len(CONTRACT) == 73
     assert len(ROUTED) == 63
 
 

@@ -16,7 +16,7 @@ from discordproxy_api.contract.rules.limits import INT32, MAX_SNOWFLAKE, PATH_FO
 
 Check = Callable[[Any, str, FieldErrors], None]  # value, path, where to record problems
 
-BIT_FIELDS = frozenset({"allow", "deny", "permissions"})
+BIT_FIELDS = frozenset({"allow", "default_member_permissions", "deny", "permissions"})
 """The only uint64 fields that are no ids."""
 _OPEN_ENUMS = frozenset({"discord_api.Component.Type", "discord_api.Component.ButtonStyle"})
 NUMBERS = frozenset({FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_DOUBLE})
