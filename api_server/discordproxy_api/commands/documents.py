@@ -122,6 +122,16 @@ def fingerprint(document: Mapping[str, Any], *, in_guild: bool) -> str:
     return hashlib.sha256(content).hexdigest()[:_FINGERPRINT_LENGTH]
 
 
+def possible_declarations(listed: Mapping[str, Any], *, in_guild: bool) -> set[str]:
+    """Return the fingerprints of declarations that a listed command can come from.
+
+    Discord adds the bot's integration types, and may add keys that this module does not contain.
+    """
+    known = {key: value for key, value in listed.items() if key in _COMPARED or key == "dm_permission"}
+    bare = {key: value for key, value in known.items() if key != "integration_types"}
+    return {fingerprint(document, in_guild=in_guild) for document in (listed, known, bare)}
+
+
 def equal(declared: Mapping[str, Any], listed: Mapping[str, Any], *, in_guild: bool) -> bool:
     """Return whether a listed command is as declared.
 

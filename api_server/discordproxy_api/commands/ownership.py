@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from discordproxy_api.commands.documents import Document, equal, fingerprint, id_of, key_of
+from discordproxy_api.commands.documents import Document, equal, fingerprint, id_of, key_of, possible_declarations
 from discordproxy_ratelimit.shared.tables import RecordChange
 
 PENDING_S = 600.0
@@ -91,7 +91,9 @@ class Ownership:
         if owner is not None:
             return owner.app
         owner = self.owners.get(key_of(command))
-        if owner is None or owner.id or owner.declared != fingerprint(command, in_guild=self.in_guild):
+        if owner is None or owner.id:
+            return ""
+        if owner.declared not in possible_declarations(command, in_guild=self.in_guild):
             return ""
         return owner.app
 

@@ -30,8 +30,8 @@ from discordproxy_ratelimit.shared.tables import RecordChange
 
 log = logging.getLogger("discordproxy_api.commands")
 
-MAX_RESTARTS = 3
-"""Plans that are made anew, because another worker has changed the owner table, or an outcome is unknown."""
+MAX_ATTEMPTS = 3
+"""Plans of one call: a further one is made if another worker has changed the owner table, or an outcome is unknown."""
 
 
 class _OutcomeUnknownError(Exception):
@@ -83,7 +83,7 @@ class CommandSync:
             ApiError: a conflict or a limit, and nothing was changed; or a request to Discord failed, and the text names
                 the changes that were made before, and the command whose change is unknown.
         """
-        for attempt in range(1, MAX_RESTARTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             now = self._clock.now_ms() / 1000
             result = await _Steps(self._commands, self._owners, declaration, call, now=now, attempt=attempt).run()
             if result is not None:
@@ -204,7 +204,8 @@ class _Steps:
         others = len(plan.others)
         error.fields = tuple(_moved(each, others, self._declaration, plan) for each in error.fields)
         failed = await self._failed(error, plan.requests)
-        if self._call.in_doubt and await self._commands.pause(self._attempt, self._call):
+        may_retry = self._call.in_doubt and self._attempt < MAX_ATTEMPTS
+        if may_retry and await self._commands.pause(self._attempt, self._call):
             self._declaration.tried.update({change.key: change.action for change in plan.requests})
             return _OutcomeUnknownError()
         return failed

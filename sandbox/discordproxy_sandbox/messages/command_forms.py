@@ -149,14 +149,14 @@ def problems_of(command: Json) -> Json:
 
 def characters(part: Json) -> int:
     """Return the size of a command or option: its texts, each with the longest translation."""
-    size = sum(_longest_text(part, key) for key in ("name", "description"))
+    size = sum(_text_length(part, key) for key in ("name", "description"))
     size += sum(map(characters, part.get("options") or ()))
     size += sum(map(characters, part.get("choices") or ()))
     value = part.get("value")
     return size + (len(value) if isinstance(value, str) else 0)
 
 
-def _longest_text(part: Json, key: str) -> int:
+def _text_length(part: Json, key: str) -> int:
     translations = (part.get(f"{key}_localizations") or {}).values()
     return max((len(each) for each in (part.get(key), *translations) if each), default=0)
 
