@@ -59,7 +59,7 @@ matrix: .venv/dev.stamp  ## run the client's tests on every Python, protobuf and
 	@$(BIN)/nox $(ARGS)
 
 libraries: .venv/dev.stamp  ## run real Discord libraries (Python, Node 20) against the REST port; installs them first
-	@$(BIN)/nox --sessions libraries $(ARGS)
+	@$(BIN)/nox --sessions libraries library_commands $(ARGS)
 
 chaos: .venv/dev.stamp  ## kill, freeze and break every part for CHAOS_SECONDS (300), then verify every response
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)
