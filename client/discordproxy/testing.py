@@ -25,6 +25,7 @@ import grpc
 
 from discordproxy._fake.answers import respond
 from discordproxy._fake.channels import AsyncChannel, Call, SyncChannel
+from discordproxy._fake.commands import APP
 from discordproxy._fake.events import EventLog
 from discordproxy._fake.results import Results
 from discordproxy._fake.world import FakeWorld, HttpRefusalError
@@ -236,7 +237,8 @@ class FakeDiscordProxy:
             failure = self._record(call)
         if failure is not None:
             raise create_rpc_error(code=failure.code, details=failure.details)
-        yield from self._events.stream(call.request)
+        own_commands = {each.name for each in self._world.commands.values() if each.owner == APP}
+        yield from self._events.stream(call.request, own_commands)
 
     def _record(self, call: Call) -> _Failure | None:
         """Record a call; return the failure that is set for it."""

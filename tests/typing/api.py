@@ -25,6 +25,7 @@ from discordproxy.client import (
 from discordproxy.discord_api_pb2 import (
     Ban,
     Channel,
+    Command,
     Component,
     ComputePermissionsResponse,
     Embed,
@@ -35,6 +36,7 @@ from discordproxy.discord_api_pb2 import (
     Message,
     Role,
     SendDirectMessageResponse,
+    SyncCommandsResponse,
     SyncMemberRolesResponse,
     User,
     UserResponse,
@@ -103,6 +105,10 @@ def synchronous(client: DiscordClient, message: Message) -> None:
     client.edit_guild_member(1, 2, nik=None)  # type: ignore[call-arg]
     assert_type(client.create_role(1, name="Pilot", color=0xFF), Role)
     assert_type(client.sync_member_roles(1, 2, roles=[3], managed={3, 4}), SyncMemberRolesResponse)
+    assert_type(client.sync_commands([Command(name="shop")], dry_run=True), SyncCommandsResponse)
+    assert_type(client.sync_commands([{"name": "shop", "description": "x"}], guild_id=1), SyncCommandsResponse)
+    assert_type(client.list_commands(), list[Command])
+    assert_type(client.release_commands(["shop"]), list[Command])
     assert_type(client.create_channel(1, "news", Channel.GUILD_NEWS), Channel)
     assert_type(default_client(), DiscordClient)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   discordproxy commands list
-  discordproxy commands sync commands.json --dry-run
-  discordproxy commands sync commands.json --guild 123456789
-  discordproxy commands release shop
+  discordproxy commands sync commands.json --app shop --dry-run
+  discordproxy commands sync commands.json --app shop --guild 123456789
+  discordproxy commands release shop --app shop
 """
 _TITLES = {Command.USER: "user command {}", Command.MESSAGE: "message command {}"}
 _STEPS = {False: "", True: " (not changed: --dry-run)"}
@@ -36,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="sync: a file with Discord's JSON list of all commands of the application, - for standard input; "
         "release: names of commands",
     )
-    parser.add_argument("--app", help="name of the application, if the proxy requires no keys")
+    parser.add_argument("--app", help="name of the application (default: DISCORDPROXY_APP, or that of the API key)")
     parser.add_argument("--guild", type=int, default=0, metavar="ID", help="the commands of this guild")
     parser.add_argument("--dry-run", action="store_true", help="sync: show the changes without making them")
     parser.add_argument("--take-over", action="store_true", help="sync: replace commands that no application owns")
@@ -54,10 +55,23 @@ def run(args: argparse.Namespace) -> CommandResult:
         OSError: a file cannot be read.
         DiscordProxyException: the call failed.
     """
-    with DiscordClient(args.target, timeout=args.timeout, app=args.app or "discordproxy-cli") as client:
+    with DiscordClient(args.target, timeout=args.timeout, app=_app(args)) as client:
         if args.action == "list":
             return _list(client, args)
         return _sync(client, args) if args.action == "sync" else _release(client, args)
+
+
+def _app(args: argparse.Namespace) -> str:
+    """Return the name of the application. A key or a certificate determines it for the proxy.
+
+    Raises:
+        ValueError: the name is required and unknown.
+    """
+    app: str = args.app or os.environ.get("DISCORDPROXY_APP", "")
+    is_known = os.environ.get("DISCORDPROXY_API_KEY") or os.environ.get("DISCORDPROXY_CERT")
+    if args.action != "list" and not (app or is_known):
+        raise ValueError("whose commands? Give --app, or set DISCORDPROXY_API_KEY")
+    return app or "discordproxy-cli"
 
 
 def _list(client: DiscordClient, args: argparse.Namespace) -> CommandResult:

@@ -4,6 +4,7 @@ A library replaces the whole list at its start. For such a key this is a synchro
 only the commands of its application.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -29,6 +30,8 @@ from discordproxy_api.rpcs.ordering import COMMAND_LISTS
 from discordproxy_api.rpcs.route_policy import RequestLine
 from discordproxy_api.rpcs.routed import document_of
 from discordproxy_ratelimit.shared.tables import RecordChange
+
+log = logging.getLogger("discordproxy_api.commands")
 
 _LIST = "commands"
 """Field of errors about a list."""
@@ -121,7 +124,10 @@ class OwnCommands:
             changes = [table.written(key, None), table.deleted(command_id, now)]
         else:
             changes = self._edited(key, document_of(reply), table, call)
-        await self._owners.change(scope.guild_id, changes)
+        try:
+            await self._owners.change(scope.guild_id, changes)
+        except ApiError as error:  # the next change of the list finds the command by its id
+            log.warning("The owner of a command could not be recorded: %s", error)
         return reply
 
     def _edited(self, key: str, version: Document, table: Ownership, call: Call) -> list[RecordChange]:

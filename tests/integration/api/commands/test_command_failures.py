@@ -6,6 +6,9 @@ import grpc
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
+from discordproxy_api.commands.ownership import OwnedCommand
+from discordproxy_api.pipeline import in_order
+from discordproxy_ratelimit.shared.claims import Claim
 from discordproxy_sandbox.rest.faults import Fault
 from fakes.eventually import eventually
 from integration.api.commands.conftest import App, command, commands
@@ -80,6 +83,44 @@ async def test_a_reservation_without_its_change_blocks_nobody_for_long(shop, ban
     fail(at_discord.discord, "POST", status=400)
     assert (await shop.fails(command("shop"))).details["status"] == 400
     assert await bank.sync(command("shop")) == {"shop": "CREATED"}
+
+
+async def test_a_lease_that_is_lost_midway(shop, bank, at_discord, served, monkeypatch):
+    """Another worker may have changed the list since, so the remaining changes are planned again."""
+    monkeypatch.setattr(in_order, "MARGIN_S", in_order.LEASE_S + 1)  # each change requires a renewal
+    claims, claim = served.broker.claims, served.broker.claims.claim
+    renewals = []
+
+    async def lost_once(key, *arguments, **more):
+        renewals.append(key)
+        if len(renewals) == 3:  # the lease, the first change, the second change
+            claims.claims.pop(key)
+            at_discord.add("foreign")
+            return Claim("pending")
+        return await claim(key, *arguments, **more)
+
+    monkeypatch.setattr(claims, "claim", lost_once)
+    assert await shop.sync(*commands(3)) == {"c0": "CREATED", "c1": "CREATED", "c2": "CREATED"}
+    assert at_discord.requests == ["GET", "POST", "GET", "POST", "POST"]
+    assert at_discord.names == {"c0", "c1", "c2", "foreign"}
+    assert await shop.owners() == {**dict.fromkeys(["c0", "c1", "c2"], "shop"), "foreign": ""}
+
+
+async def test_another_worker_changes_the_table_although_it_has_no_lease(shop, bank, at_discord, served):
+    """Reservations are written only if nothing has changed since the table was read."""
+    tables, change = served.broker.tables, served.broker.tables.change
+    attempts = []
+
+    async def contested(table, changes):
+        attempts.append(table)
+        if len(attempts) == 1:
+            tables.kept.setdefault(table, {})["1:c0"] = OwnedCommand("bank", "5", "x", "x", 0.0).encode()
+        return await change(table, changes)
+
+    tables.change = contested
+    refusal = await shop.fails(*commands(2))
+    assert (refusal.status, refusal.details["conflicts"]) == ("ALREADY_EXISTS", "/c0=bank")
+    assert at_discord.changes == []
 
 
 # Redis
