@@ -57,6 +57,7 @@ class Incoming:
         read: returns the body.
         declared: its size, 0 if unknown.
         compressed: it is compressed with gzip.
+        takes_over_commands: commands that no application owns may be replaced.
         began_at: loop time at which the body had arrived, None before.
         repeat: what a second request would do.
         replayed: the answer is that of an earlier request with the same idempotency key.
@@ -72,6 +73,7 @@ class Incoming:
     read: Read = field(repr=False)
     declared: int = 0
     compressed: bool = False
+    takes_over_commands: bool = False
     began_at: float | None = None
     repeat: Repeat = Repeat.ALWAYS
     replayed: bool = False
@@ -145,7 +147,13 @@ class Forward:
         has_nonce = (line.method, line.template) == CREATE_MESSAGE and (takes_nonce(body) or enforces_nonce(body))
         incoming.repeat = repeatability(line.method, nonce=has_nonce)
         order = order_of(line.method, line.template, line.parameters, body.object)
-        own = self._own_commands.sender(self._request(incoming, body, body.data or None), line, body.document, call)
+        own = self._own_commands.sender(
+            self._request(incoming, body, body.data or None),
+            line,
+            body.document,
+            call,
+            take_over=incoming.takes_over_commands,
+        )
         send = own or partial(self._send, incoming, body, call)
         job = Job(send, incoming.repeat, effect=line.method != "GET", order=order)
         logical = None

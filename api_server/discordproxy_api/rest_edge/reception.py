@@ -31,6 +31,9 @@ _SINGLE = (
 )
 """Headers that must not be repeated: servers would choose different ones."""
 
+TAKE_OVER = "take-over"
+"""Value of the option `commands`."""
+
 _TRACE = ("traceparent", "tracestate")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -109,6 +112,7 @@ class Reception:
             read=_Reader(request, self._options.max_message_bytes).read,
             declared=self._declared(request),
             compressed=_is_compressed(headers.get("content-encoding", "")),
+            takes_over_commands=_takes_over(target.options.get("commands", "")),
         )
         call = self._call(request, request_id, headers, presented, options)
         call.rpc = self._names.of(line)
@@ -191,6 +195,12 @@ def _authorization(presented: Presented) -> str:
     if presented.key:
         return f"Bearer {presented.key}"
     return f"{SCHEME}{presented.bot_token}" if presented.bot_token else ""
+
+
+def _takes_over(value: str) -> bool:
+    if value in {"", TAKE_OVER}:
+        return value == TAKE_OVER
+    raise errors.invalid_field("commands", "BASE_TYPE_CHOICES", f"Must be {TAKE_OVER}.")
 
 
 def _is_compressed(encoding: str) -> bool:

@@ -53,7 +53,7 @@ class OwnCommands:
         self._rest = rest
 
     def sender(
-        self, request: RestRequest, line: RequestLine, document: Any, call: Call
+        self, request: RestRequest, line: RequestLine, document: Any, call: Call, *, take_over: bool = False
     ) -> Callable[[], Awaitable[Reply]] | None:
         """Return a function that serves a request; None for a key without such limits, and for other routes.
 
@@ -62,6 +62,7 @@ class OwnCommands:
             line: its method and path.
             document: its JSON, None without a body.
             call: for whom.
+            take_over: also replace commands that no application owns.
 
         Raises:
             ApiError: the commands are invalid, or the key does not allow their names.
@@ -81,7 +82,8 @@ class OwnCommands:
         if not isinstance(declared, list):
             raise errors.invalid_field(_LIST, "LIST_TYPE_CONVERT", "Must be a JSON array of commands.")
         check_commands(declared, _LIST, call, in_guild=bool(scope.guild_id))
-        declaration = Declaration(call.app, scope, declared, _LIST, deletes=line.method == "PUT")
+        is_list = line.method == "PUT"
+        declaration = Declaration(call.app, scope, declared, _LIST, take_over=take_over, deletes=is_list)
         return partial(self._replace if line.method == "PUT" else self._create, declaration, call)
 
     async def _replace(self, declaration: Declaration, call: Call) -> Reply:

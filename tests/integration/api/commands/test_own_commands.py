@@ -30,8 +30,8 @@ class Library:
     key: str
     session: aiohttp.ClientSession
 
-    async def __call__(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
-        url, headers = f"{self.served.rest_url}/api/v10{path}", {"Authorization": f"Bot {self.key}"}
+    async def __call__(self, method: str, path: str, document: Any = None, option: str = "") -> tuple[int, Any]:
+        url, headers = f"{self.served.rest_url}{option}/api/v10{path}", {"Authorization": f"Bot {self.key}"}
         async with self.session.request(method, url, json=document, headers=headers) as answer:
             text = await answer.text()
             return answer.status, json.loads(text) if text else None
@@ -136,6 +136,22 @@ async def test_a_conflict_is_an_http_error_with_the_owner(libraries, at_discord)
     assert "/help belongs to the application bank" in answer["message"]
     assert answer["discordproxy"]["sent"] == "no"
     assert at_discord["help"]["description"] == "x"
+
+
+async def test_commands_without_an_owner_are_adopted_or_taken_over(libraries, at_discord):
+    same, other = at_discord.add("same", description="x"), at_discord.add("other", description="Before")
+    await libraries["bank"].set("bank")
+    declared = [{"name": "same", "description": "x"}, {"name": "other", "description": "After"}]
+    status, answer = await libraries["shop"]("PUT", GLOBAL, declared)
+    assert (status, "no application owns it" in answer["message"]) == (409, True)
+    status, made = await libraries["shop"]("PUT", GLOBAL, declared, option="/commands=take-over")
+    assert (status, [each["id"] for each in made]) == (200, [same["id"], other["id"]])
+    assert at_discord["other"]["description"] == "After"
+    refused = await libraries["shop"](
+        "PUT", GLOBAL, [{"name": "bank", "description": "x"}], option="/commands=take-over"
+    )
+    assert refused[0] == 409
+    assert (await libraries["shop"]("GET", GLOBAL, option="/commands=all"))[0] == 400
 
 
 async def test_an_invalid_command_has_discords_form_of_an_error(libraries, at_discord):

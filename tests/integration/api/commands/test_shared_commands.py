@@ -5,8 +5,8 @@ import itertools
 import random
 
 import pytest
-import redis.asyncio
 
+from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.rest.faults import Fault
 from integration.api.commands.conftest import App, Commands, command, commands
 from processes.cluster import cluster
@@ -68,9 +68,10 @@ async def test_a_flushed_server(three, valkey, key_prefix):
     shop, bank = App(three.stubs[0], "shop"), App(three.stubs[1], "bank")
     await shop.sync(*commands(8, "s"))
     await bank.sync(*commands(3, "b"))
-    client = redis.asyncio.Redis.from_url(valkey)
+    client = connect(valkey)
     keys = [key async for key in client.scan_iter(match=f"*{key_prefix}*")]
-    await client.delete(*keys)
+    for key in keys:
+        await client.delete(key)
     await client.aclose()
     assert set((await shop.owners()).values()) == {""}
     found = await asyncio.gather(shop.sync(*commands(8, "s")), bank.sync(*commands(3, "b")))
@@ -91,7 +92,7 @@ async def test_a_library_that_replaces_the_list_waits_for_a_synchronization(thre
 
 async def test_the_table_of_a_cluster_lies_in_one_slot(three, valkey, key_prefix):
     await App(three.stubs[0], "shop").sync(command("shop"))
-    client = redis.asyncio.Redis.from_url(valkey)
+    client = connect(valkey)
     (key,) = [key async for key in client.scan_iter(match=f"*{key_prefix}*:table:*")]
     assert key.decode().startswith(f"{{{key_prefix}:100000000000000001}}:table:commands:0")
     assert 300 * 86_400_000 < await client.pttl(key) <= 400 * 86_400_000
