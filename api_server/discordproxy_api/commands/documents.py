@@ -18,6 +18,9 @@ _ABOUT = frozenset(
 )
 """Keys that Discord adds to a command."""
 
+_RESTRICTIONS = ("contexts", "default_member_permissions", "nsfw")
+"""Keys that restrict the use of a command. A declaration that Discord does not keep must not pass for unchanged."""
+
 _WHERE = ("contexts", "integration_types")
 _COMPARED = frozenset(
     {
@@ -143,6 +146,12 @@ def equal(declared: Mapping[str, Any], listed: Mapping[str, Any], *, in_guild: b
     if "integration_types" not in wanted:
         keys -= {"integration_types"}
     return all(wanted.get(key) == present.get(key) for key in keys)
+
+
+def is_as_restricted(declared: Mapping[str, Any], listed: Mapping[str, Any], *, in_guild: bool) -> bool:
+    """Return whether a listed command is available to the same people as declared."""
+    wanted, present = normalized(declared, in_guild=in_guild), normalized(listed, in_guild=in_guild)
+    return all(wanted.get(key) == present.get(key) for key in _RESTRICTIONS)
 
 
 def creation_of(declared: Mapping[str, Any]) -> Document:

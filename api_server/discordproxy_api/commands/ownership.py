@@ -11,7 +11,15 @@ from typing import Any
 
 import orjson
 
-from discordproxy_api.commands.documents import Document, equal, fingerprint, id_of, key_of, possible_declarations
+from discordproxy_api.commands.documents import (
+    Document,
+    equal,
+    fingerprint,
+    id_of,
+    is_as_restricted,
+    key_of,
+    possible_declarations,
+)
 from discordproxy_ratelimit.shared.tables import RecordChange
 
 PENDING_S = 600.0
@@ -111,6 +119,8 @@ class Ownership:
         """Return whether a listed command requires no change: it is as declared, or as Discord made the declaration."""
         if equal(declared, command, in_guild=self.in_guild):
             return True
+        if not is_as_restricted(declared, command, in_guild=self.in_guild):
+            return False
         owner = self._by_id.get(id_of(command))
         return owner is not None and (owner.declared, owner.listed) == (
             fingerprint(declared, in_guild=self.in_guild),

@@ -202,7 +202,8 @@ class _Steps:
     async def _not_replaced(self, error: ApiError, plan: SyncPlan) -> Exception:
         """Return the error for a list that was not replaced, or not certainly."""
         others = len(plan.others)
-        error.fields = tuple(_moved(each, others, self._declaration, plan) for each in error.fields)
+        if error.fields:
+            errors.relocate(error, [_moved(each, others, self._declaration, plan) for each in error.fields])
         failed = await self._failed(error, plan.requests)
         may_retry = self._call.in_doubt and self._attempt < MAX_ATTEMPTS
         if may_retry and await self._commands.pause(self._attempt, self._call):
@@ -264,14 +265,12 @@ class _Steps:
         """Return the error for a failed request, with the changes before it, and take back unused reservations."""
         unknown = [change.key for change in changes] if self._call.in_doubt else []
         await self._settle_failure(changes)
-        made = [f"{action.name} {title(key)}" for key, action in self._declaration.made.items()]
         names = ", ".join(title(change.key) for change in changes)
         if len(changes) == 1:
+            if error.fields:
+                errors.relocate(error, [self._of_request(each, changes[0]) for each in error.fields])
             error.text = f"{error.text}\nThis is about {names}."
-            error.fields = tuple(self._of_request(each, changes[0]) for each in error.fields)
-        if made:
-            error.text += f"\nChanged before: {', '.join(made)}."
-            error.extras["changed"] = ", ".join(made)
+        _add_made(error, self._declaration)
         if unknown:
             error.text += f"\nWhether it was changed is unknown: {names}. The next synchronization finds out."
             error.extras["unknown"] = ", ".join(map(title, unknown))
@@ -347,17 +346,27 @@ def _moved(problem: FieldError, others: int, declaration: Declaration, plan: Syn
 def _require_possible(plan: SyncPlan, declaration: Declaration) -> None:
     """Raise ApiError for conflicts and exceeded limits."""
     if plan.conflicts:
-        raise _conflict(plan)
+        raise _conflict(plan, declaration)
     excess = plan.excess
     if excess is not None:
         text = (
             f"Discord allows {MAX_BY_TYPE[excess.type]} commands of type {excess.type} in one scope. The application "
             f"{declaration.app} declares {excess.declared}, and there are {excess.others} others."
         )
-        raise errors.refusal("FAILED_PRECONDITION", "COMMANDS_FULL", text)
+        error = errors.refusal("FAILED_PRECONDITION", "COMMANDS_FULL", text)
+        _add_made(error, declaration)
+        raise error
 
 
-def _conflict(plan: SyncPlan) -> ApiError:
+def _add_made(error: ApiError, declaration: Declaration) -> None:
+    """Add the changes that were made before an error."""
+    made = ", ".join(f"{action.name} {title(key)}" for key, action in declaration.made.items())
+    if made:
+        error.text += f"\nChanged before: {made}."
+        error.extras["changed"] = made
+
+
+def _conflict(plan: SyncPlan, declaration: Declaration) -> ApiError:
     lines = []
     for conflict in plan.conflicts:
         if conflict.owner:
@@ -367,6 +376,8 @@ def _conflict(plan: SyncPlan) -> ApiError:
                 f"{title(conflict.key)} exists with another content, and no application owns it; set take_over to "
                 "replace it."
             )
-    error = errors.refusal("ALREADY_EXISTS", "COMMAND_EXISTS", "\n".join([*lines, "Nothing was changed."]))
+    lines += [] if declaration.made else ["Nothing was changed."]
+    error = errors.refusal("ALREADY_EXISTS", "COMMAND_EXISTS", "\n".join(lines))
+    _add_made(error, declaration)
     error.extras["conflicts"] = ", ".join(f"{title(each.key)}={each.owner}" for each in plan.conflicts)
     return error

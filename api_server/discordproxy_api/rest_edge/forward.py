@@ -147,20 +147,21 @@ class Forward:
         has_nonce = (line.method, line.template) == CREATE_MESSAGE and (takes_nonce(body) or enforces_nonce(body))
         incoming.repeat = repeatability(line.method, nonce=has_nonce)
         order = order_of(line.method, line.template, line.parameters, body.object)
-        own = self._own_commands.sender(
-            self._request(incoming, body, body.data or None),
-            line,
-            body.document,
-            call,
-            take_over=incoming.takes_over_commands,
-        )
-        send = own or partial(self._send, incoming, body, call)
+        send = self._own_sender(incoming, body, call) or partial(self._send, incoming, body, call)
         job = Job(send, incoming.repeat, effect=line.method != "GET", order=order)
         logical = None
         if call.idempotency_key and job.effect:
             identity = fingerprint_of(body, "http", line.method, line.path, incoming.query, incoming.authorization)
             logical = LogicalCall.of(call, identity.encode(), job.repeat)
         return Prepared(job, logical, targets, partial(_kept, replies, pack=logical is not None))
+
+    def _own_sender(self, incoming: Incoming, body: Body, call: Call) -> Callable[[], Awaitable[Reply]] | None:
+        """Return a function that serves a request about commands, if the application is limited to its own."""
+        if not self._own_commands.serves(incoming.line, call):
+            return None
+        request = self._request(incoming, body, body.data or None)
+        take_over = incoming.takes_over_commands
+        return self._own_commands.sender(request, incoming.line, body.document, call, take_over=take_over)
 
     async def _send(self, incoming: Incoming, body: Body, call: Call) -> Reply:
         line = incoming.line

@@ -71,7 +71,9 @@ class Request:
         require_permitted(self._policy, line)
         document = _object(request.json) if request.json else {}
         rest = self._rest_request(request, line, document, call)
-        own = self._own_commands.sender(rest, line, _decoded(request.json), call)
+        own = None
+        if self._own_commands.serves(line, call):
+            own = self._own_commands.sender(rest, line, _decoded(request.json), call)
         send = own or self._responses.sender(rest, line, document or {}, call)
         order = order_of(line.method, line.template, line.parameters, document or ())
         return Job(partial(_run, send), rest.repeat, order=order)

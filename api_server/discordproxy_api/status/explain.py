@@ -41,6 +41,15 @@ _BY_REASON = {
         "Discord blocks this machine's IP address, or is about to: too many requests were invalid",
         "The circuit closes again by itself. Find callers with wrong tokens, IDs or permissions.",
     ),
+    "COMMANDS_CHANGED": Explanation("Other workers changed the application commands at the same time", "Call again."),
+    "COMMANDS_FULL": Explanation(
+        "The commands of all applications exceed a limit of Discord", "Declare fewer, or commands of single guilds."
+    ),
+    "COMMAND_EXISTS": Explanation(
+        "Another application owns the name of a command, or none owns a command with another content",
+        "`discordproxy commands list` shows the owners.",
+    ),
+    "COMMAND_NOT_OWNED": Explanation("The application does not own a command that it uses"),
     "DEADLINE_EXCEEDED": Explanation("The call exceeded its deadline", "Give calls more time."),
     "DISCORD_UNREACHABLE": Explanation("Discord did not answer", "Check the network and discordstatus.com."),
     "DRAINING": Explanation("The worker was stopping", "Clients retry by themselves."),

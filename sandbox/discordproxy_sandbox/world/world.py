@@ -132,6 +132,10 @@ class World:
         for listener in self.listeners:
             listener(Event(name, data, guild_id))
 
+    def list_old_commands(self, count: int = 1) -> None:
+        """Return the list before the last change to the next requests for application commands."""
+        self.old_command_lists = count
+
     def forbid(self, object_id: str | int, code: int = 50001) -> None:
         """Make every request with this object in its path fail with an error code (50001, 50013, 50007 ...)."""
         self.forbidden[str(object_id)] = code

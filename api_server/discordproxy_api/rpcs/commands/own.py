@@ -26,7 +26,7 @@ from discordproxy_api.commands.synchronization import CommandSync, Declaration, 
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.commands.calls import check_commands
-from discordproxy_api.rpcs.ordering import COMMAND_LISTS
+from discordproxy_api.rpcs.ordering import list_of_commands
 from discordproxy_api.rpcs.route_policy import RequestLine
 from discordproxy_api.rpcs.routed import document_of
 from discordproxy_ratelimit.shared.tables import RecordChange
@@ -52,13 +52,17 @@ class OwnCommands:
         self._owners = owners
         self._rest = rest
 
+    def serves(self, line: RequestLine, call: Call) -> bool:
+        """Return whether a request is about commands, and its application is limited to its own."""
+        return call.principal.scopes.commands is not None and bool(list_of_commands(line.template))
+
     def sender(
         self, request: RestRequest, line: RequestLine, document: Any, call: Call, *, take_over: bool = False
     ) -> Callable[[], Awaitable[Reply]] | None:
-        """Return a function that serves a request; None for a key without such limits, and for other routes.
+        """Return a function that serves a request; None if it has its own authorization.
 
         Args:
-            request: as it would be sent to Discord.
+            request: as it would be sent to Discord, one that this object serves.
             line: its method and path.
             document: its JSON, None without a body.
             call: for whom.
@@ -67,14 +71,10 @@ class OwnCommands:
         Raises:
             ApiError: the commands are invalid, or the key does not allow their names.
         """
-        path = line.template.rstrip("/")
-        template = path.removesuffix("/{command_id}")
-        if call.principal.scopes.commands is None or template not in COMMAND_LISTS:
-            return None
         if request.authorization is not None:
             return None  # Discord checks the permissions of another authorization
         scope = CommandScope(line.parameters.get("application_id", "@me"), _guild_id(line))
-        if template != path:
+        if "command_id" in line.parameters:
             return self._of_one(request, scope, line.parameters["command_id"], document, call)
         if line.method == "GET":
             return partial(self._list, request, scope, call)

@@ -224,6 +224,7 @@ async def test_a_refused_list_changes_nothing_and_names_the_field(shop, bank, at
     refusal = await shop.fails(*commands(8), translated)
     assert (refusal.status, refusal.details["sent"]) == ("INVALID_ARGUMENT", "no")
     assert [each["path"] for each in refusal.details["fields"]] == ["commands[8].name_localizations.xx"]
+    assert "In commands.8.name_localizations.xx: " in refusal.text
     assert at_discord.requests == ["GET", "PUT"]
     assert at_discord.names == {"bank"}
     assert await bank.sync(command("bank"), command("c9")) == {"bank": "UNCHANGED", "c9": "CREATED"}
@@ -243,7 +244,7 @@ async def test_a_command_of_others_that_discord_no_longer_accepts_does_not_preve
 
 async def test_a_command_that_is_deleted_meanwhile_is_created_again(shop, at_discord):
     await shop.sync(command("shop"))
-    at_discord.discord.world.old_command_lists = 1
+    at_discord.discord.world.list_old_commands(1)
     at_discord.discord.world.commands_before[""] = at_discord.of(0)
     at_discord.discord.world.commands[""].clear()
     assert await shop.sync(command("shop", "Changed")) == {"shop": "UPDATED"}
@@ -259,7 +260,7 @@ async def test_an_old_list_without_the_own_command(shop, at_discord):
     """As in quarkus-discord4j#49: a command was deleted right after its creation, as the list did not contain it."""
     await shop.sync(command("shop"))
     (before,) = at_discord.of(0)
-    at_discord.discord.world.old_command_lists = 1
+    at_discord.discord.world.list_old_commands(1)
     assert await shop.sync(command("shop")) == {"shop": "CREATED"}
     assert [each["id"] for each in at_discord.of(0)] == [before["id"]]
     assert await shop.sync(command("shop")) == {"shop": "UNCHANGED"}
@@ -268,7 +269,7 @@ async def test_an_old_list_without_the_own_command(shop, at_discord):
 async def test_an_old_list_with_a_deleted_command(shop, at_discord):
     await shop.sync(command("shop"))
     await shop.sync()
-    at_discord.discord.world.old_command_lists = 2
+    at_discord.discord.world.list_old_commands(2)
     assert await shop.owners() == {}
     assert await shop.sync(command("shop")) == {"shop": "CREATED"}
     assert at_discord.names == {"shop"}
@@ -276,7 +277,7 @@ async def test_an_old_list_with_a_deleted_command(shop, at_discord):
 
 async def test_an_old_list_without_a_command_that_is_not_declared_any_more(shop, at_discord):
     await shop.sync(command("shop"))
-    at_discord.discord.world.old_command_lists = 1
+    at_discord.discord.world.list_old_commands(1)
     assert await shop.sync() == {"shop": "DELETED"}
     assert at_discord.of(0) == []
 
@@ -285,7 +286,7 @@ async def test_an_old_list_without_a_command_that_is_not_declared_any_more(shop,
 async def test_an_old_list_without_commands_of_others_removes_none(shop, bank, at_discord, count):
     await bank.sync(command("first"))
     await bank.sync(command("first"), command("second"))
-    at_discord.discord.world.old_command_lists = 1
+    at_discord.discord.world.list_old_commands(1)
     assert set((await shop.sync(*commands(count))).values()) == {"CREATED"}
     assert {"first", "second"} <= at_discord.names
     assert "PUT" not in at_discord.changes
@@ -294,7 +295,7 @@ async def test_an_old_list_without_commands_of_others_removes_none(shop, bank, a
 async def test_an_old_list_does_not_revert_commands_of_others(shop, bank, at_discord):
     await bank.sync(command("bank", "Before"))
     await bank.sync(command("bank", "After"))
-    at_discord.discord.world.old_command_lists = 1
+    at_discord.discord.world.list_old_commands(1)
     await shop.sync(*commands(8))
     assert at_discord["bank"]["description"] == "After"
 

@@ -190,6 +190,14 @@ def test_what_discord_makes_of_a_declaration_is_remembered():
     assert actions(plan([declared("shop", "a")], [listed("shop", 1, "c")], known)) == {("UPDATED", "1:shop", "1")}
 
 
+def test_restrictions_that_discord_has_not_kept_are_declared_again():
+    """As in discord-api-docs#4838: a replaced list lost default_member_permissions, and everybody had the command."""
+    owners, wanted = table(), {**declared("shop"), "default_member_permissions": "0"}
+    record = owners.record_of("shop", wanted, listed("shop", 1), NOW)
+    known = Ownership({"1:shop": record.encode()}, in_guild=False)
+    assert actions(plan([wanted], [listed("shop", 1)], known)) == {("UPDATED", "1:shop", "1")}
+
+
 def test_records_of_a_later_form_are_ignored():
     assert OwnedCommand.decode(b"no JSON") is None
     assert OwnedCommand.decode(b'["shop"]') is None
