@@ -35,8 +35,8 @@ _GUILD_CONTEXT = [0]
 
 
 def key_of(document: Mapping[str, Any]) -> str:
-    """Return the identity of a command within its scope: type and name."""
-    return f"{document.get('type') or CHAT_INPUT}:{document.get('name')}"
+    """Return the identity of a command within its scope: type and name, without spaces at the ends."""
+    return f"{document.get('type') or CHAT_INPUT}:{str(document.get('name')).strip()}"
 
 
 def id_of(document: Mapping[str, Any]) -> str:
@@ -149,9 +149,9 @@ def equal(declared: Mapping[str, Any], listed: Mapping[str, Any], *, in_guild: b
 
 
 def is_as_restricted(declared: Mapping[str, Any], listed: Mapping[str, Any], *, in_guild: bool) -> bool:
-    """Return whether a listed command is available to the same people as declared."""
+    """Return whether a listed command has all declared restrictions."""
     wanted, present = normalized(declared, in_guild=in_guild), normalized(listed, in_guild=in_guild)
-    return all(wanted.get(key) == present.get(key) for key in _RESTRICTIONS)
+    return all(wanted[key] == present.get(key) for key in _RESTRICTIONS if key in wanted)
 
 
 def creation_of(declared: Mapping[str, Any]) -> Document:

@@ -75,7 +75,7 @@ def counts(commands: Sequence[Mapping[str, Any]]) -> dict[int, int]:
 
 def _check_command(command: Document, path: str, problems: FieldErrors, *, in_guild: bool) -> None:
     kind = command.get("type") or CHAT_INPUT
-    if not isinstance(kind, int) or kind not in MAX_BY_TYPE:
+    if type(kind) is not int or kind not in MAX_BY_TYPE:
         problems.add(f"{path}.type", "BASE_TYPE_CHOICES", "Value must be one of {1, 2, 3, 4}.")
         return
     if kind == CHAT_INPUT:
@@ -150,7 +150,7 @@ def _check_options(options: Any, path: str, problems: FieldErrors, depth: int = 
 
 def _check_option(option: Document, path: str, problems: FieldErrors, depth: int) -> None:
     kind = option.get("type")
-    if not isinstance(kind, int) or kind not in _OPTION_TYPES:
+    if type(kind) is not int or kind not in _OPTION_TYPES:
         problems.add(f"{path}.type", "BASE_TYPE_CHOICES", "Value must be one of {1, 2, ..., 11}.")
         return
     _check_name(option, path, problems)

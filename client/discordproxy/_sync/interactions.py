@@ -84,8 +84,8 @@ class CommandCalls(Calls):
     ) -> SyncCommandsResponse:
         """Make the commands of this application in one scope exactly these. Call it at every start.
 
-        Commands that are as declared cost no change. Commands of other applications stay as they are. Of calls at the
-        same time, each proxy makes the changes one after another.
+        Commands that are as declared cost no change, and commands of other applications stay as they are. Calls at the
+        same time run one after another.
 
         Args:
             commands: All commands of this application: `Command` messages, or dicts or a text in Discord's JSON, such

@@ -27,8 +27,9 @@ TOKEN = 2048
 SPLIT_MESSAGES = 50
 """Limit of the proxy: messages that one call can post."""
 COMPONENTS_JSON = 200_000
-COMMANDS_JSON = 4_000_000
 """Limit of the proxy, in characters: more than forty components need."""
+COMMANDS_JSON = 4_000_000
+"""Limit of the proxy, in characters: more than all commands of a bot need."""
 EXTRA_BYTES = 100_000
 """Limit of the proxy for the unknown keys of one component."""
 CLEAR = 40

@@ -97,7 +97,8 @@ class ReleaseCommands:
         """Return the job for a request message; raises ApiError if it is invalid."""
         check(self.rpc, request)
         owner = request.owner or call.app
-        if owner != call.app and not call.principal.scopes.unlimited:
+        scopes = call.principal.scopes
+        if owner != call.app and not (scopes.unlimited and scopes.commands is None):
             raise denied(call.principal, "may not release commands of other applications; its key has limits")
         return Job(
             partial(self._run, request.guild_id, frozenset(request.names), owner),
@@ -126,8 +127,11 @@ def check_commands(declared: Sequence[Document], path: str, call: Call, *, in_gu
     """Raise ApiError if declared commands are invalid, or the caller may not have them."""
     try:
         validate_commands(declared, path, in_guild=in_guild)
+        orjson.dumps(declared)
     except InvalidRequestError as invalid:
         raise errors.invalid_request(invalid.fields) from None
+    except orjson.JSONEncodeError:
+        raise errors.invalid_field(path, "TOO_DEEP", "Nested too deep.") from None
     for document in declared:
         if not call.principal.scopes.allows_command(document["name"]):
             name = title(f"{document.get('type') or 1}:{document['name']}")

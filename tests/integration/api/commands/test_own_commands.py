@@ -138,6 +138,14 @@ async def test_a_conflict_is_an_http_error_with_the_owner(libraries, at_discord)
     assert at_discord["help"]["description"] == "x"
 
 
+async def test_a_command_that_is_nested_too_deep_is_refused(libraries, at_discord):
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    status, _answer = await libraries["shop"]("PUT", GLOBAL, [{"name": "shop", "description": "x", "later": deep}])
+    assert (status, at_discord.requests) == (400, [])
+
+
 async def test_commands_without_an_owner_are_adopted_or_taken_over(libraries, at_discord):
     same, other = at_discord.add("same", description="x"), at_discord.add("other", description="Before")
     await libraries["bank"].set("bank")
@@ -227,11 +235,12 @@ async def test_a_key_limits_the_names(keyed, libraries, at_discord):
     assert at_discord.names == {"shop", "shop-buy"}
 
 
-async def test_a_key_with_limits_releases_its_own_commands_only(keyed, libraries):
+@pytest.mark.parametrize("key", [LIMITED, SHOP], ids=["limited", "own"])
+async def test_a_key_for_own_commands_releases_no_others(keyed, libraries, key):
     await libraries["bank"].set("bank")
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await keyed.stub.ReleaseCommands(
-            pb.ReleaseCommandsRequest(names=["bank"], owner="bank"), metadata=[("authorization", f"Bearer {LIMITED}")]
+            pb.ReleaseCommandsRequest(names=["bank"], owner="bank"), metadata=[("authorization", f"Bearer {key}")]
         )
     assert failed.value.code() is grpc.StatusCode.PERMISSION_DENIED
 

@@ -110,6 +110,7 @@ def test_a_command_of_others_is_written_back_completely():
 
 
 def test_keys_and_titles():
+    assert key_of({"type": 2, "name": " Show orders "}) == "2:Show orders"
     assert [key_of(SHOP), key_of({"type": 2, "name": "Show orders"})] == ["1:shop", "2:Show orders"]
     assert [title("1:shop"), title("2:Show"), title("3:a:b")] == ["/shop", "user command Show", "message command a:b"]
 

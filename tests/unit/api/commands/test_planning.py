@@ -198,6 +198,12 @@ def test_restrictions_that_discord_has_not_kept_are_declared_again():
     assert actions(plan([wanted], [listed("shop", 1)], known)) == {("UPDATED", "1:shop", "1")}
 
 
+def test_restrictions_that_discord_adds_cause_no_update_at_each_start():
+    owners, version = table(), {**listed("shop", 1), "contexts": [0]}
+    known = Ownership({"1:shop": owners.record_of("shop", declared("shop"), version, NOW).encode()}, in_guild=False)
+    assert actions(plan([declared("shop")], [version], known)) == {("UNCHANGED", "1:shop", "1")}
+
+
 def test_records_of_a_later_form_are_ignored():
     assert OwnedCommand.decode(b"no JSON") is None
     assert OwnedCommand.decode(b'["shop"]') is None

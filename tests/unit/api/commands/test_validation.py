@@ -47,6 +47,7 @@ def test_a_valid_command(command):
         ({"description": "x"}, "commands[0].name"),
         ({"name": "shop"}, "commands[0].description"),
         ({**SHOP, "type": 9}, "commands[0].type"),
+        ({**SHOP, "type": True}, "commands[0].type"),
         ({**SHOP, "name": "Shop"}, "commands[0].name"),
         ({**SHOP, "name": "the shop"}, "commands[0].name"),
         ({**SHOP, "name": "x" * 33}, "commands[0].name"),
@@ -83,7 +84,7 @@ def test_a_valid_command(command):
             "commands[0].options[0].choices",
         ),
     ],
-    ids=range(27),
+    ids=range(28),
 )
 def test_an_invalid_command(command, path):
     assert problems_of(command) == [path]
