@@ -24,7 +24,8 @@ test: .venv/dev.stamp  ## run all tests, in two processes; JOBS=0 for one
 
 test-redis: .venv/dev.stamp  ## run the tests of broker and gateway against TOPOLOGY=cluster, sentinel, tls or redis70
 	@TOPOLOGY=$${TOPOLOGY:-cluster} $(BIN)/pytest tests/integration/ratelimit tests/integration/gateway \
-		tests/integration/api/pipeline/test_idempotency.py --ignore tests/integration/ratelimit/server/test_embedded.py $(ARGS)
+		tests/integration/api/pipeline/test_idempotency.py tests/integration/api/commands/test_shared_commands.py \
+		--ignore tests/integration/ratelimit/server/test_embedded.py $(ARGS)
 
 check: lint types layers test  ## everything that must pass: format, lint, types, layers, tests
 
@@ -69,7 +70,7 @@ matrix: .venv/dev.stamp  ## run the client's tests on every Python, protobuf and
 	@$(BIN)/nox $(ARGS)
 
 libraries: .venv/dev.stamp  ## run real Discord libraries (Python, Node 20) against the REST port; installs them first
-	@$(BIN)/nox --sessions libraries $(ARGS)
+	@$(BIN)/nox --sessions libraries library_commands $(ARGS)
 
 chaos: .venv/dev.stamp  ## kill, freeze and break every part for CHAOS_SECONDS (300), then verify every response
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)

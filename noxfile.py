@@ -231,3 +231,22 @@ def installed_library(session: nox.Session, library: str, folder: Path) -> str |
     interpreter = folder / "bin" / "python"
     session.run(interpreter, "-m", "pip", "install", "--quiet", library, external=True)
     return interpreter
+
+
+@nox.session(python=False)
+def library_commands(session: nox.Session) -> None:
+    """Run discord.py beside discord.js, both of which replace their list of commands."""
+    node = shutil.which("node") or session.skip("node is not installed")
+    python_folder = Path(".nox", "libraries", "discord.py").resolve()
+    node_folder = Path(".nox", "libraries", "discord.js").resolve()
+    node_folder.mkdir(parents=True, exist_ok=True)
+    session.run(sys.executable, "-m", "venv", python_folder)
+    python = python_folder / "bin" / "python"
+    session.run(python, "-m", "pip", "install", "--quiet", "discord.py", external=True)
+    quiet = ("--silent", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
+    session.run("npm", "install", *quiet, "--prefix", node_folder, "discord.js@14", external=True)
+    session.run(
+        *(sys.executable, "tests/libraries/share_commands.py", python, node, "--folder", node_folder),
+        env={"PYTHONPATH": "tests"},
+        external=True,
+    )

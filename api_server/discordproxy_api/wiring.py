@@ -16,6 +16,9 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import RetryPolicy
 from discordproxy_api.calls.tracing import Tracing
+from discordproxy_api.commands.discord_commands import DiscordCommands
+from discordproxy_api.commands.owner_tables import OwnerTables
+from discordproxy_api.commands.synchronization import CommandSync
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.http import DiscordHttp, HttpOptions
@@ -30,6 +33,8 @@ from discordproxy_api.rest_edge.forward import Forward
 from discordproxy_api.rest_edge.relay import Relay, UnansweredNotes
 from discordproxy_api.role_sync.reading import GuildReads
 from discordproxy_api.role_sync.sync_guild_roles import SyncGuildRoles
+from discordproxy_api.rpcs.commands.calls import ListCommands, ReleaseCommands, SyncCommands
+from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.composites import (
     EditMessage,
     GetInviteTargetUsers,
@@ -144,13 +149,19 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             metrics=metrics,
         )
         in_order = InOrder(broker.claims, drain)
+        commands, owners = DiscordCommands(rest, broker.claims), OwnerTables(broker.tables)
+        command_sync = CommandSync(commands, owners, rest.clock)
+        own_commands = OwnCommands(command_sync, owners, rest)
         locate = ChannelLocator(rest, single_flight, gateway.channel).locate
         permission = Permission(contract, locate, audited=settings.audited, audit_content=settings.audit_content)
         execution = Execution(permission=permission, app_rate=app_rate, idempotency=idempotency, in_order=in_order)
         unary_calls = UnaryCalls(
             {
                 **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.claims, metrics)),
-                **_interaction_procedures(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
+                **_command_procedures(contract, commands, owners, command_sync),
+                **_interaction_procedures(
+                    settings, contract, rest, InteractionResponses(rest, gateway.interactions), own_commands
+                ),
             },
             uploads=common.uploads,
             execution=execution,
@@ -161,6 +172,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             rest,
             relay=relay,
             responses=InteractionResponses(relay, gateway.interactions),
+            own_commands=own_commands,
             policy=_policy(settings),
             uploads=common.uploads,
             execution=execution,
@@ -173,6 +185,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             metrics=metrics,
             permission=permission,
             app_rate=app_rate,
+            owners=owners,
             options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
         sync_guild_roles = SyncGuildRoles(
@@ -232,14 +245,29 @@ def _guild_reads(contract: Mapping[str, Rpc], reads: Reads) -> GuildReads:
     return GuildReads(reads, guild=guild, member=member, user=user, members=members)
 
 
+def _command_procedures(
+    contract: Mapping[str, Rpc], commands: DiscordCommands, owners: OwnerTables, sync: CommandSync
+) -> dict[str, Procedure]:
+    return {
+        "SyncCommands": SyncCommands(contract["SyncCommands"], sync, commands),
+        "ListCommands": ListCommands(contract["ListCommands"], commands, owners),
+        "ReleaseCommands": ReleaseCommands(contract["ReleaseCommands"], owners),
+    }
+
+
 def _interaction_procedures(
-    settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, responses: InteractionResponses
+    settings: ApiSettings,
+    contract: Mapping[str, Rpc],
+    rest: Rest,
+    responses: InteractionResponses,
+    own_commands: OwnCommands,
 ) -> dict[str, Procedure]:
     """Return the procedures that can send a first response to an interaction."""
     create = CreateInteractionResponse(
         contract["CreateInteractionResponse"], responses, users_only=settings.users_only_mentions
     )
-    return {"Request": Request(contract["Request"], rest, responses, _policy(settings)), create.rpc.name: create}
+    request = Request(contract["Request"], rest, responses, _policy(settings), own_commands)
+    return {"Request": request, create.rpc.name: create}
 
 
 def _policy(settings: ApiSettings) -> RoutePolicy:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 
 from discordproxy._async.application.applications import AsyncApplicationCalls
+from discordproxy._async.application.commands import AsyncCommandCalls
 from discordproxy._async.application.monetization import AsyncMonetizationCalls
 from discordproxy._async.channel.channels import AsyncChannelCalls
 from discordproxy._async.channel.invites import AsyncInviteCalls
@@ -72,6 +73,7 @@ class AsyncDiscordClient(
     AsyncTemplateCalls,
     AsyncVoiceCalls,
     AsyncMonetizationCalls,
+    AsyncCommandCalls,
     AsyncEventCalls,
     Configuration,
 ):

@@ -13,6 +13,7 @@ from discordproxy._grpc.configuration import Configuration, configured_app
 from discordproxy._grpc.fork_gate import fork_gate
 from discordproxy._requests.arguments import UNSET
 from discordproxy._sync.application.applications import ApplicationCalls
+from discordproxy._sync.application.commands import CommandCalls
 from discordproxy._sync.application.monetization import MonetizationCalls
 from discordproxy._sync.channel.channels import ChannelCalls
 from discordproxy._sync.channel.invites import InviteCalls
@@ -107,6 +108,7 @@ class DiscordClient(
     TemplateCalls,
     VoiceCalls,
     MonetizationCalls,
+    CommandCalls,
     EventCalls,
     Configuration,
 ):

@@ -72,6 +72,13 @@ from discordproxy.command_permissions_pb2 import CommandPermissionsId as Command
 from discordproxy.command_permissions_pb2 import CommandPermissionsListResponse as CommandPermissionsListResponse
 from discordproxy.command_permissions_pb2 import CommandPermissionsResponse as CommandPermissionsResponse
 from discordproxy.command_permissions_pb2 import ListCommandPermissionsRequest as ListCommandPermissionsRequest
+from discordproxy.commands_pb2 import Command as Command
+from discordproxy.commands_pb2 import CommandOption as CommandOption
+from discordproxy.commands_pb2 import CommandsResponse as CommandsResponse
+from discordproxy.commands_pb2 import ListCommandsRequest as ListCommandsRequest
+from discordproxy.commands_pb2 import ReleaseCommandsRequest as ReleaseCommandsRequest
+from discordproxy.commands_pb2 import SyncCommandsRequest as SyncCommandsRequest
+from discordproxy.commands_pb2 import SyncCommandsResponse as SyncCommandsResponse
 from discordproxy.common_pb2 import DiscordError as DiscordError
 from discordproxy.common_pb2 import Empty as Empty
 from discordproxy.common_pb2 import Freshness as Freshness

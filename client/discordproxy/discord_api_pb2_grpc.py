@@ -9,6 +9,7 @@ from discordproxy import auto_moderation_pb2 as discordproxy_dot_auto__moderatio
 from discordproxy import bans_pb2 as discordproxy_dot_bans__pb2
 from discordproxy import channels_pb2 as discordproxy_dot_channels__pb2
 from discordproxy import command_permissions_pb2 as discordproxy_dot_command__permissions__pb2
+from discordproxy import commands_pb2 as discordproxy_dot_commands__pb2
 from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import emojis_pb2 as discordproxy_dot_emojis__pb2
 from discordproxy import events_pb2 as discordproxy_dot_events__pb2
@@ -1016,6 +1017,21 @@ class DiscordApiStub(object):
                 '/discord_api.DiscordApi/CreateInteractionResponse',
                 request_serializer=discordproxy_dot_interactions__pb2.CreateInteractionResponseRequest.SerializeToString,
                 response_deserializer=discordproxy_dot_messages__pb2.MessageResponse.FromString,
+                _registered_method=True)
+        self.SyncCommands = channel.unary_unary(
+                '/discord_api.DiscordApi/SyncCommands',
+                request_serializer=discordproxy_dot_commands__pb2.SyncCommandsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_commands__pb2.SyncCommandsResponse.FromString,
+                _registered_method=True)
+        self.ListCommands = channel.unary_unary(
+                '/discord_api.DiscordApi/ListCommands',
+                request_serializer=discordproxy_dot_commands__pb2.ListCommandsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_commands__pb2.CommandsResponse.FromString,
+                _registered_method=True)
+        self.ReleaseCommands = channel.unary_unary(
+                '/discord_api.DiscordApi/ReleaseCommands',
+                request_serializer=discordproxy_dot_commands__pb2.ReleaseCommandsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_commands__pb2.CommandsResponse.FromString,
                 _registered_method=True)
         self.Request = channel.unary_unary(
                 '/discord_api.DiscordApi/Request',
@@ -2368,6 +2384,28 @@ class DiscordApiServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SyncCommands(self, request, context):
+        """Makes the calling application's commands in one scope exactly those of the request. Commands of other applications
+        stay as they are: a name that another application owns is ALREADY_EXISTS, and nothing is changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCommands(self, request, context):
+        """Returns the commands of all applications in one scope, each with its owner.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseCommands(self, request, context):
+        """Ends the ownership of commands; returns those that were released.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Request(self, request, context):
         """Calls any other Discord endpoint, with the same rate limiting.
         """
@@ -3327,6 +3365,21 @@ def add_DiscordApiServicer_to_server(servicer, server):
                     servicer.CreateInteractionResponse,
                     request_deserializer=discordproxy_dot_interactions__pb2.CreateInteractionResponseRequest.FromString,
                     response_serializer=discordproxy_dot_messages__pb2.MessageResponse.SerializeToString,
+            ),
+            'SyncCommands': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncCommands,
+                    request_deserializer=discordproxy_dot_commands__pb2.SyncCommandsRequest.FromString,
+                    response_serializer=discordproxy_dot_commands__pb2.SyncCommandsResponse.SerializeToString,
+            ),
+            'ListCommands': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCommands,
+                    request_deserializer=discordproxy_dot_commands__pb2.ListCommandsRequest.FromString,
+                    response_serializer=discordproxy_dot_commands__pb2.CommandsResponse.SerializeToString,
+            ),
+            'ReleaseCommands': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseCommands,
+                    request_deserializer=discordproxy_dot_commands__pb2.ReleaseCommandsRequest.FromString,
+                    response_serializer=discordproxy_dot_commands__pb2.CommandsResponse.SerializeToString,
             ),
             'Request': grpc.unary_unary_rpc_method_handler(
                     servicer.Request,
@@ -8465,6 +8518,87 @@ class DiscordApi(object):
             '/discord_api.DiscordApi/CreateInteractionResponse',
             discordproxy_dot_interactions__pb2.CreateInteractionResponseRequest.SerializeToString,
             discordproxy_dot_messages__pb2.MessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncCommands(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SyncCommands',
+            discordproxy_dot_commands__pb2.SyncCommandsRequest.SerializeToString,
+            discordproxy_dot_commands__pb2.SyncCommandsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCommands(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListCommands',
+            discordproxy_dot_commands__pb2.ListCommandsRequest.SerializeToString,
+            discordproxy_dot_commands__pb2.CommandsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseCommands(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ReleaseCommands',
+            discordproxy_dot_commands__pb2.ReleaseCommandsRequest.SerializeToString,
+            discordproxy_dot_commands__pb2.CommandsResponse.FromString,
             options,
             channel_credentials,
             insecure,

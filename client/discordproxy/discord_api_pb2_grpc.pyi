@@ -29,6 +29,7 @@ from discordproxy import auto_moderation_pb2 as _auto_moderation_pb2
 from discordproxy import bans_pb2 as _bans_pb2
 from discordproxy import channels_pb2 as _channels_pb2
 from discordproxy import command_permissions_pb2 as _command_permissions_pb2
+from discordproxy import commands_pb2 as _commands_pb2
 from discordproxy import common_pb2 as _common_pb2
 from discordproxy import emojis_pb2 as _emojis_pb2
 from discordproxy import events_pb2 as _events_pb2
@@ -106,6 +107,13 @@ from discordproxy.command_permissions_pb2 import CommandPermissionsId as Command
 from discordproxy.command_permissions_pb2 import CommandPermissionsListResponse as CommandPermissionsListResponse
 from discordproxy.command_permissions_pb2 import CommandPermissionsResponse as CommandPermissionsResponse
 from discordproxy.command_permissions_pb2 import ListCommandPermissionsRequest as ListCommandPermissionsRequest
+from discordproxy.commands_pb2 import Command as Command
+from discordproxy.commands_pb2 import CommandOption as CommandOption
+from discordproxy.commands_pb2 import CommandsResponse as CommandsResponse
+from discordproxy.commands_pb2 import ListCommandsRequest as ListCommandsRequest
+from discordproxy.commands_pb2 import ReleaseCommandsRequest as ReleaseCommandsRequest
+from discordproxy.commands_pb2 import SyncCommandsRequest as SyncCommandsRequest
+from discordproxy.commands_pb2 import SyncCommandsResponse as SyncCommandsResponse
 from discordproxy.common_pb2 import DiscordError as DiscordError
 from discordproxy.common_pb2 import Empty as Empty
 from discordproxy.common_pb2 import Freshness as Freshness
@@ -781,6 +789,14 @@ class DiscordApiStub:
     """Responds to an interaction: a slash command, button, select menu or modal. If the gateway worker has already
     deferred it, the response is sent as an edit of the deferred response or as a follow-up.
     """
+    SyncCommands: _grpc.UnaryUnaryMultiCallable[_commands_pb2.SyncCommandsRequest, _commands_pb2.SyncCommandsResponse]
+    """Makes the calling application's commands in one scope exactly those of the request. Commands of other applications
+    stay as they are: a name that another application owns is ALREADY_EXISTS, and nothing is changed.
+    """
+    ListCommands: _grpc.UnaryUnaryMultiCallable[_commands_pb2.ListCommandsRequest, _commands_pb2.CommandsResponse]
+    """Returns the commands of all applications in one scope, each with its owner."""
+    ReleaseCommands: _grpc.UnaryUnaryMultiCallable[_commands_pb2.ReleaseCommandsRequest, _commands_pb2.CommandsResponse]
+    """Ends the ownership of commands; returns those that were released."""
     Request: _grpc.UnaryUnaryMultiCallable[_request_pb2.ApiRequest, _request_pb2.ApiResponse]
     """Calls any other Discord endpoint, with the same rate limiting."""
 
@@ -1188,6 +1204,14 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """Responds to an interaction: a slash command, button, select menu or modal. If the gateway worker has already
     deferred it, the response is sent as an edit of the deferred response or as a follow-up.
     """
+    SyncCommands: _aio.UnaryUnaryMultiCallable[_commands_pb2.SyncCommandsRequest, _commands_pb2.SyncCommandsResponse]  # type: ignore[assignment]
+    """Makes the calling application's commands in one scope exactly those of the request. Commands of other applications
+    stay as they are: a name that another application owns is ALREADY_EXISTS, and nothing is changed.
+    """
+    ListCommands: _aio.UnaryUnaryMultiCallable[_commands_pb2.ListCommandsRequest, _commands_pb2.CommandsResponse]  # type: ignore[assignment]
+    """Returns the commands of all applications in one scope, each with its owner."""
+    ReleaseCommands: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReleaseCommandsRequest, _commands_pb2.CommandsResponse]  # type: ignore[assignment]
+    """Ends the ownership of commands; returns those that were released."""
     Request: _aio.UnaryUnaryMultiCallable[_request_pb2.ApiRequest, _request_pb2.ApiResponse]  # type: ignore[assignment]
     """Calls any other Discord endpoint, with the same rate limiting."""
 
@@ -2732,6 +2756,32 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         """Responds to an interaction: a slash command, button, select menu or modal. If the gateway worker has already
         deferred it, the response is sent as an edit of the deferred response or as a follow-up.
         """
+
+    @_abc_1.abstractmethod
+    def SyncCommands(
+        self,
+        request: _commands_pb2.SyncCommandsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commands_pb2.SyncCommandsResponse, _abc.Awaitable[_commands_pb2.SyncCommandsResponse]]:
+        """Makes the calling application's commands in one scope exactly those of the request. Commands of other applications
+        stay as they are: a name that another application owns is ALREADY_EXISTS, and nothing is changed.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCommands(
+        self,
+        request: _commands_pb2.ListCommandsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commands_pb2.CommandsResponse, _abc.Awaitable[_commands_pb2.CommandsResponse]]:
+        """Returns the commands of all applications in one scope, each with its owner."""
+
+    @_abc_1.abstractmethod
+    def ReleaseCommands(
+        self,
+        request: _commands_pb2.ReleaseCommandsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_commands_pb2.CommandsResponse, _abc.Awaitable[_commands_pb2.CommandsResponse]]:
+        """Ends the ownership of commands; returns those that were released."""
 
     @_abc_1.abstractmethod
     def Request(

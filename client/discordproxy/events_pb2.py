@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from discordproxy import interactions_pb2 as discordproxy_dot_interactions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/events.proto\x12\x0b\x64iscord_api\x1a\x1f\x64iscordproxy/interactions.proto\"\xc9\x01\n\x16SubscribeEventsRequest\x12\r\n\x05types\x18\x01 \x03(\t\x12\x11\n\tguild_ids\x18\x02 \x03(\x04\x12\x37\n\x05start\x18\x03 \x01(\x0e\x32(.discord_api.SubscribeEventsRequest.From\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\x12\x13\n\x0b\x63hannel_ids\x18\x05 \x03(\x04\x12\r\n\x05\x62\x61tch\x18\x06 \x01(\x05\" \n\x04\x46rom\x12\n\n\x06LATEST\x10\x00\x12\x0c\n\x08\x45\x41RLIEST\x10\x01\"\xf5\x02\n\x05\x45vent\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.discord_api.Event.Kind\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\x05\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x10\n\x08guild_id\x18\x06 \x01(\x04\x12\x13\n\x0breceived_at\x18\x07 \x01(\t\x12\x0c\n\x04json\x18\x08 \x01(\t\x12\x10\n\x08gap_from\x18\t \x01(\t\x12\x0e\n\x06gap_to\x18\n \x01(\t\x12\x12\n\nchannel_id\x18\x0b \x01(\x04\x12\x0f\n\x07session\x18\x0c \x01(\t\x12\"\n\x06\x65vents\x18\r \x03(\x0b\x32\x12.discord_api.Event\x12-\n\x0binteraction\x18\x0e \x01(\x0b\x32\x18.discord_api.Interaction\"7\n\x04Kind\x12\x0c\n\x08\x44ISPATCH\x10\x00\x12\r\n\tHEARTBEAT\x10\x01\x12\x07\n\x03GAP\x10\x02\x12\t\n\x05\x42\x41TCH\x10\x03\x42l\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/events.proto\x12\x0b\x64iscord_api\x1a\x1f\x64iscordproxy/interactions.proto\"\xf3\x01\n\x16SubscribeEventsRequest\x12\r\n\x05types\x18\x01 \x03(\t\x12\x11\n\tguild_ids\x18\x02 \x03(\x04\x12\x37\n\x05start\x18\x03 \x01(\x0e\x32(.discord_api.SubscribeEventsRequest.From\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\x12\x13\n\x0b\x63hannel_ids\x18\x05 \x03(\x04\x12\r\n\x05\x62\x61tch\x18\x06 \x01(\x05\x12\x0c\n\x04mine\x18\x07 \x01(\x08\x12\x1a\n\x12\x63ustom_id_prefixes\x18\x08 \x03(\t\" \n\x04\x46rom\x12\n\n\x06LATEST\x10\x00\x12\x0c\n\x08\x45\x41RLIEST\x10\x01\"\xf5\x02\n\x05\x45vent\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.discord_api.Event.Kind\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\x05\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x10\n\x08guild_id\x18\x06 \x01(\x04\x12\x13\n\x0breceived_at\x18\x07 \x01(\t\x12\x0c\n\x04json\x18\x08 \x01(\t\x12\x10\n\x08gap_from\x18\t \x01(\t\x12\x0e\n\x06gap_to\x18\n \x01(\t\x12\x12\n\nchannel_id\x18\x0b \x01(\x04\x12\x0f\n\x07session\x18\x0c \x01(\t\x12\"\n\x06\x65vents\x18\r \x03(\x0b\x32\x12.discord_api.Event\x12-\n\x0binteraction\x18\x0e \x01(\x0b\x32\x18.discord_api.Interaction\"7\n\x04Kind\x12\x0c\n\x08\x44ISPATCH\x10\x00\x12\r\n\tHEARTBEAT\x10\x01\x12\x07\n\x03GAP\x10\x02\x12\t\n\x05\x42\x41TCH\x10\x03\x42l\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
   _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_start=76
-  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_end=277
-  _globals['_SUBSCRIBEEVENTSREQUEST_FROM']._serialized_start=245
-  _globals['_SUBSCRIBEEVENTSREQUEST_FROM']._serialized_end=277
-  _globals['_EVENT']._serialized_start=280
-  _globals['_EVENT']._serialized_end=653
-  _globals['_EVENT_KIND']._serialized_start=598
-  _globals['_EVENT_KIND']._serialized_end=653
+  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_end=319
+  _globals['_SUBSCRIBEEVENTSREQUEST_FROM']._serialized_start=287
+  _globals['_SUBSCRIBEEVENTSREQUEST_FROM']._serialized_end=319
+  _globals['_EVENT']._serialized_start=322
+  _globals['_EVENT']._serialized_end=695
+  _globals['_EVENT_KIND']._serialized_start=640
+  _globals['_EVENT_KIND']._serialized_end=695
 # @@protoc_insertion_point(module_scope)

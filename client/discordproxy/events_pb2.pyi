@@ -52,12 +52,18 @@ class SubscribeEventsRequest(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     CHANNEL_IDS_FIELD_NUMBER: _builtins.int
     BATCH_FIELD_NUMBER: _builtins.int
+    MINE_FIELD_NUMBER: _builtins.int
+    CUSTOM_ID_PREFIXES_FIELD_NUMBER: _builtins.int
     start: Global___SubscribeEventsRequest.From.ValueType
     """where to start if `cursor` is empty"""
     cursor: _builtins.str
     """resume after this event; OUT_OF_RANGE if it has expired"""
     batch: _builtins.int
     """> 1: the maximum number of events in one BATCH, up to 500"""
+    mine: _builtins.bool
+    """Of INTERACTION_CREATE, only uses and autocompletions of commands that the calling application owns (SyncCommands),
+    and components and modals whose custom_id has one of these prefixes. Other events are not affected.
+    """
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Discord's event names, such as "GUILD_MEMBER_ADD"; empty: all except VOICE_SERVER_UPDATE, which contains a token"""
@@ -70,6 +76,10 @@ class SubscribeEventsRequest(_message.Message):
     def channel_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """empty: all; otherwise events without a channel are filtered out"""
 
+    @_builtins.property
+    def custom_id_prefixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """with `mine`; empty: no components and modals"""
+
     def __init__(
         self,
         *,
@@ -79,10 +89,12 @@ class SubscribeEventsRequest(_message.Message):
         cursor: _builtins.str = ...,
         channel_ids: _abc.Iterable[_builtins.int] | None = ...,
         batch: _builtins.int = ...,
+        mine: _builtins.bool = ...,
+        custom_id_prefixes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "channel_ids", b"channel_ids", "cursor", b"cursor", "guild_ids", b"guild_ids", "start", b"start", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "channel_ids", b"channel_ids", "cursor", b"cursor", "custom_id_prefixes", b"custom_id_prefixes", "guild_ids", b"guild_ids", "mine", b"mine", "start", b"start", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,6 +25,7 @@ import grpc
 
 from discordproxy._fake.answers import respond
 from discordproxy._fake.channels import AsyncChannel, Call, SyncChannel
+from discordproxy._fake.commands import APP
 from discordproxy._fake.events import EventLog
 from discordproxy._fake.results import Results
 from discordproxy._fake.role_sync import TooManyRemovalsError, sync_guild_roles
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message as AnyMessage
     from typing_extensions import Self
 
-    from discordproxy.discord_api_pb2 import Channel, Guild, GuildMember, Message, Role, User
+    from discordproxy.discord_api_pb2 import Channel, Command, Guild, GuildMember, Message, Role, User
 
     Answer = AnyMessage | Callable[[Any], AnyMessage]
 
@@ -58,8 +59,8 @@ class _Failure(NamedTuple):
 class FakeDiscordProxy:
     """Handles the calls of every client in this process while it is active.
 
-    Guilds, channels, roles, members and messages are stored: calls can read and change them. Other calls return
-    plausible objects. Clients do not wait between retries.
+    Guilds, channels, roles, members, messages and commands are stored: calls can read and change them. Other calls
+    return plausible objects. Clients do not wait between retries.
 
     Attributes:
         calls: All calls, in order.
@@ -131,6 +132,10 @@ class FakeDiscordProxy:
     def add_member(self, guild_id: int, user: User | int, **fields: Any) -> GuildMember:
         """Add a user to a guild, with these fields of GuildMember; return the member."""
         return self._world.add_member(guild_id, user, **fields)
+
+    def add_command(self, name: str, *, owner: str = "", **fields: Any) -> Command:
+        """Add an application command of another application, or of none, with these fields of Command; return it."""
+        return self._world.add_command(name=name, owner=owner, **fields)
 
     def emit(self, type_: str, **data: Any) -> None:
         """Emit an event, with its data as in Discord's JSON: `emit("MESSAGE_CREATE", channel_id="5", content="x")`.
@@ -234,7 +239,8 @@ class FakeDiscordProxy:
         if failure is not None:
             raise create_rpc_error(code=failure.code, details=failure.details)
         if call.rpc == "SubscribeEvents":
-            yield from self._events.stream(call.request)
+            own_commands = {each.name for each in self._world.commands.values() if each.owner == APP}
+            yield from self._events.stream(call.request, own_commands)
             return
         try:
             yield from sync_guild_roles(self._world, call.request)

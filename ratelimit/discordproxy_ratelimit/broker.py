@@ -32,6 +32,7 @@ from discordproxy_ratelimit.route import Route
 from discordproxy_ratelimit.shared.app_rate import AppRate
 from discordproxy_ratelimit.shared.claims import Claims
 from discordproxy_ratelimit.shared.registry import Registry
+from discordproxy_ratelimit.shared.tables import Tables
 
 __all__ = ["Broker", "Caller", "Limits"]
 
@@ -111,6 +112,7 @@ class Broker:
         self.claims = Claims(self._link, f"{{{prefix}:{bot_id}}}:note:")
         self.app_rate = AppRate(self._link, f"{{{prefix}:{bot_id}}}:quota:")
         self.registry = Registry(self._link, f"{{{prefix}:{bot_id}}}:board:")
+        self.tables = Tables(self._link, f"{{{prefix}:{bot_id}}}:table:")
         self._hints: asyncio.Task[None] | None = None
         self._draining = False
         self._may_degrade = self._limits.degraded == "local"

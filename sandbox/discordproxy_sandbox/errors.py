@@ -67,6 +67,10 @@ _TEXTS = {
     50033: (400, "Invalid Recipient(s)"),
     50034: (400, "You can only bulk delete messages that are under 14 days old."),
     50068: (400, "Invalid message type"),
+    50240: (
+        400,
+        "You cannot remove this app's Entry Point command in a bulk update operation.",
+    ),
     50109: (400, "The request body contains invalid JSON."),
     50083: (400, "Thread is archived"),
     160014: (400, "You cannot forward a message whose content you cannot read"),

@@ -1,6 +1,7 @@
 """A broker without limits and without Redis: grants at once unless configured otherwise, and records its calls."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailableError, DrainingError
@@ -8,6 +9,7 @@ from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.permit import Caller, PendingPermit, Permit, Verdict
 from discordproxy_ratelimit.route import Route
 from discordproxy_ratelimit.shared.claims import Claim, Claims
+from discordproxy_ratelimit.shared.tables import RecordChange, Tables
 
 NOBODY = Caller()
 
@@ -66,6 +68,34 @@ class FakeClaims(Claims):
         self.claims.pop(key, None)
 
 
+class FakeTables(Tables):
+    """Tables in a dict."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[str, bytes]] = {}
+        self.down = False
+
+    def _check(self) -> None:
+        if self.down:
+            raise BrokerUnavailableError("Redis does not answer")
+
+    async def read(self, table: str) -> dict[str, bytes]:
+        self._check()
+        return dict(self.kept.get(table, {}))
+
+    async def record(self, table: str, field: str) -> bytes | None:
+        return (await self.read(table)).get(field)
+
+    async def change(self, table: str, changes: Iterable[RecordChange]) -> bool:
+        self._check()
+        changes, fields = list(changes), self.kept.setdefault(table, {})
+        if any(fields.get(each.field, b"") != each.before for each in changes):
+            return False
+        fields.update({each.field: each.after for each in changes})
+        self.kept[table] = {field: value for field, value in fields.items() if value}
+        return True
+
+
 class FakeAppRate:
     """Reserves start times with a wait of `wait_s`, or raises `refusal`."""
 
@@ -100,6 +130,7 @@ class FakeBroker:
 
     def __post_init__(self) -> None:
         self.claims = FakeClaims()
+        self.tables = FakeTables()
         self.app_rate = FakeAppRate()
         self.gate = asyncio.Event()
         self.gate.set()

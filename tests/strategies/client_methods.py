@@ -9,6 +9,7 @@ from discordproxy.discord_api_pb2 import (
     AutoModerationRule,
     Channel,
     ChannelPosition,
+    Command,
     Embed,
     PermissionOverwrite,
     RoleConnectionMetadata,
@@ -108,6 +109,11 @@ OTHER = {
     "channels": [ChannelPosition(id=12, position=1)],
     "file": ("a.png", b"b"),
     "metadata": [RoleConnectionMetadata(key="key")],
+    "commands": [Command(name="shop", description="Opens the shop")],
+    "dry_run": True,
+    "take_over": True,
+    "names": ["shop", "bank"],
+    "owner": "other",
 }
 OF_METHOD = {
     "edit_role_positions": {"roles": {15: 1}},

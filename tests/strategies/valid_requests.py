@@ -65,6 +65,8 @@ def filled(draw: Any, descriptor: Descriptor) -> Any:
     """Draw a message whose required fields are set and any other may be."""
     if descriptor.full_name == "discord_api.Component":
         return draw(st.sampled_from(ROWS).map(component))
+    if descriptor.full_name == "discord_api.CommandOption":
+        return draw(st.sampled_from(COMMAND_OPTIONS))
     message = GetMessageClass(descriptor)()
     limits = limits_of(descriptor.full_name.partition(".")[2])
     for field in descriptor.fields:
@@ -107,6 +109,14 @@ def _fill_field(draw: Any, message: Any, field: FieldDescriptor, limit: Limit, o
     else:
         setattr(message, field.name, draw(one))
 
+
+_ITEM = pb.CommandOption(type="STRING", name="item", description="What", name_localizations={"de": "ware"})
+COMMAND_OPTIONS = [
+    _ITEM,
+    pb.CommandOption(type="SUB_COMMAND", name="buy", description="Buys", options=[_ITEM]),
+    pb.CommandOption(type="INTEGER", name="n", description="Number", min_value=1, max_value=5, required=True),
+    pb.CommandOption(type="CHANNEL", name="c", description="Channel", channel_types=[0, 5]),
+]
 
 Component = pb.Component
 BUTTON = {"type": Component.BUTTON, "style": Component.PRIMARY, "label": "Press", "custom_id": "press"}

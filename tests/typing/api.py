@@ -25,6 +25,7 @@ from discordproxy.client import (
 from discordproxy.discord_api_pb2 import (
     Ban,
     Channel,
+    Command,
     Component,
     ComputePermissionsResponse,
     Embed,
@@ -36,6 +37,7 @@ from discordproxy.discord_api_pb2 import (
     Role,
     RoleSyncReport,
     SendDirectMessageResponse,
+    SyncCommandsResponse,
     SyncGuildRolesProgress,
     SyncMemberRolesResponse,
     User,
@@ -107,6 +109,10 @@ def synchronous(client: DiscordClient, message: Message) -> None:
     assert_type(client.sync_member_roles(1, 2, roles=[3], managed={3, 4}), SyncMemberRolesResponse)
     assert_type(client.sync_guild_roles(1, {2: {3, 4}}, mode="add_only", dry_run=True).result(), RoleSyncReport)
     assert_type(next(client.sync_guild_roles(1, {2: [3]})), SyncGuildRolesProgress)
+    assert_type(client.sync_commands([Command(name="shop")], dry_run=True), SyncCommandsResponse)
+    assert_type(client.sync_commands([{"name": "shop", "description": "x"}], guild_id=1), SyncCommandsResponse)
+    assert_type(client.list_commands(), list[Command])
+    assert_type(client.release_commands(["shop"]), list[Command])
     assert_type(client.create_channel(1, "news", Channel.GUILD_NEWS), Channel)
     assert_type(client.create_interaction_response(1, "token", type="autocomplete", choices={"One": 1}), Message)
     client.create_interaction_response(1, "token", type="modal", title="t", custom_id="c", components=[ActionRow()])

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from typing_extensions import Self
 
 from discordproxy_api.calls.principal import APP_NAME, Principal
-from discordproxy_api.calls.scopes import READ, WRITE, Scopes
+from discordproxy_api.calls.scopes import ALL_COMMANDS, READ, WRITE, Scopes
 from discordproxy_gateway.events import UnknownEventError, check_types
 
 PREFIX = "dpk_"
@@ -29,6 +29,7 @@ NAME_LENGTH = 8
 
 AppName = Annotated[str, Field(pattern=f"^{APP_NAME.pattern}$")]
 Snowflake = Annotated[int, Field(ge=1, lt=1 << 64)]
+CommandName = Annotated[str, Field(min_length=1, max_length=32)]
 Route = Annotated[str, Field(pattern=r"^(\*|(GET|POST|PUT|PATCH|DELETE|\*) [/*]\S*)$")]
 
 
@@ -51,6 +52,7 @@ class KeyEntry(BaseModel):
     direct_messages: bool | None = None
     authorization: bool | None = None
     events: frozenset[str] | None = None
+    commands: Literal["own"] | tuple[CommandName, ...] | None = None
     priority: Literal["low", "normal", "high"] = "high"
     share: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     calls_per_s: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
@@ -82,6 +84,7 @@ class KeyEntry(BaseModel):
             direct_messages=self.direct_messages,
             authorization=self.authorization,
             events=self.events,
+            commands=ALL_COMMANDS if self.commands == "own" else self.commands,
             priority=self.priority,
         )
         return Principal(

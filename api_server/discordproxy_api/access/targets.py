@@ -29,6 +29,9 @@ _UNRESTRICTED = frozenset(
 _PLACED_BY_BODY = frozenset({"POST /stage-instances"})
 """Routes whose body names the channel instead of the path."""
 
+_EVERYWHERE_WITHOUT_GUILD = frozenset({"SyncCommands", "ListCommands", "ReleaseCommands"})
+"""RPCs that concern all guilds if they name none."""
+
 _BY_TOKEN = ("/webhooks/{webhook_id}/{webhook_token}", "/interactions/{interaction_id}/{interaction_token}")
 _TOKEN = re.compile(r"[A-Za-z0-9_.=:~+-]+")
 """Format of a token. An encoded slash or space could turn the path into a different route at Discord."""
@@ -91,11 +94,13 @@ def targets_reader(rpc: Rpc) -> Reader:
     unrestricted = route in _UNRESTRICTED
     by_token = rpc.no_bot_auth or "interaction_token" in fields
     unplaced = not (placed or to_users or unrestricted or by_token)
+    optional = rpc.name in _EVERYWHERE_WITHOUT_GUILD
 
     def read(request: Any) -> Targets:
         found = _Collector()
         collect(request, found)
-        return Targets(frozenset(found.guilds), frozenset(found.channels), to_users, by_token, unplaced)
+        nowhere = optional and not (found.guilds or found.channels)
+        return Targets(frozenset(found.guilds), frozenset(found.channels), to_users, by_token, unplaced or nowhere)
 
     return read
 

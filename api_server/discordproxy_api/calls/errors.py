@@ -119,6 +119,13 @@ class AnsweredError(Exception):
         self.status = status
 
 
+def relocate(error: ApiError, fields: Iterable[FieldError]) -> None:
+    """Replace the fields of an error, and the lines about them in its text."""
+    error.fields = tuple(fields)
+    head = error.text.partition("\n")[0]
+    error.text = "\n".join((head, *(f"In {_dotted(field.path)}: {field.message}" for field in error.fields)))
+
+
 def status_of(http_status: int) -> Status:
     """Return the gRPC status for an HTTP error status."""
     if http_status in _BY_HTTP_STATUS:

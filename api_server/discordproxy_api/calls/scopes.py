@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 READ, WRITE = "read", "write"
 REQUEST = "Request"
 PRIORITIES = ("low", "normal", "high")
+ALL_COMMANDS = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Scopes:
         authorization: whether its `Request` may contain an authorization other than the bot's token; None: if the key
             has no other limits.
         events: names of events it may subscribe to; None allows all.
+        commands: names or patterns of application commands that it may own. The application then changes no others,
+            also by `Request` and the REST port; None does not interfere with these.
         priority: the highest one its calls can have.
         unrestricted: whether no call with this key needs a check of its targets.
     """
@@ -34,6 +37,7 @@ class Scopes:
     direct_messages: bool | None = None
     authorization: bool | None = None
     events: frozenset[str] | None = None
+    commands: tuple[str, ...] | None = None
     priority: str = "high"
     unrestricted: bool = field(init=False, repr=False, compare=False)
 
@@ -52,6 +56,7 @@ class Scopes:
         parts += ["direct messages" if self.may_write_to_users else "no direct messages"]
         parts += ["authorizations of its own"] if self.may_authorize else []
         parts += [f"events {', '.join(sorted(self.events)) or 'none'}"] if self.events is not None else []
+        parts += [f"own commands {', '.join(self.commands)}"] if self.commands is not None else []
         return "; ".join([*parts, f"priority up to {self.priority}"])
 
     @property
@@ -62,7 +67,7 @@ class Scopes:
     @property
     def unlimited(self) -> bool:
         """Whether the key may call everything and access everything."""
-        return self.everywhere and self.rpcs is None and self.requests is None
+        return self.everywhere and self.rpcs is None and self.requests is None and self.commands in {None, ALL_COMMANDS}
 
     @property
     def may_write_to_users(self) -> bool:
@@ -86,6 +91,10 @@ class Scopes:
     def allows_route(self, route: str) -> bool:
         """Return whether `Request` may use a route, "METHOD /template"."""
         return self.requests is None or any(_route_matches(route, pattern) for pattern in self.requests)
+
+    def allows_command(self, name: str) -> bool:
+        """Return whether the application may own a command of this name."""
+        return self.commands is None or any(fnmatchcase(name, pattern) for pattern in self.commands)
 
     def cap_priority(self, priority: str) -> str:
         """Return the requested priority, or the highest one of the key if that is lower."""

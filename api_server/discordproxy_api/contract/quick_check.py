@@ -265,12 +265,12 @@ def _snowflake() -> Lines:
 
 
 def _is_opaque(field: FieldDescriptor) -> bool:
-    """Return whether a field holds messages that are not inlined: recursive ones, files, and protobuf's own."""
+    """Return whether a field holds messages that are not inlined: recursive ones, files, maps, and protobuf's own."""
     inner = field.message_type
     if inner is None or inner.full_name == DURATION:
         return False
     has_bytes = any(each.type == FieldDescriptor.TYPE_BYTES for each in inner.fields)
-    return has_bytes or contains_itself(inner) or inner.full_name.startswith("google.protobuf.")
+    return has_bytes or contains_itself(inner) or is_map(field) or inner.full_name.startswith("google.protobuf.")
 
 
 def _refused_if(condition: str) -> Lines:

@@ -27,6 +27,7 @@ from discordproxy_api.rest_edge.body import (
 )
 from discordproxy_api.rest_edge.head import JSON
 from discordproxy_api.rest_edge.relay import OnceRelay, Relay, SlowNote, UnansweredNotes, pack, unpack
+from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.procedure import Job
@@ -59,6 +60,7 @@ class Incoming:
         read: returns the body; it passes on the size of what has arrived so far.
         declared: its size, 0 if unknown.
         compressed: it is compressed with gzip.
+        takes_over_commands: commands that no application owns may be replaced.
         began_at: loop time at which the body had arrived, None before.
         repeat: what a second request would do.
         replayed: the answer is that of an earlier request with the same idempotency key.
@@ -74,6 +76,7 @@ class Incoming:
     read: ReadBody = field(repr=False)
     declared: int = 0
     compressed: bool = False
+    takes_over_commands: bool = False
     began_at: float | None = None
     repeat: Repeat = Repeat.ALWAYS
     replayed: bool = False
@@ -86,6 +89,7 @@ class Forward:
     Args:
         name: of the bot.
         responses: sends interaction callbacks through the relay.
+        own_commands: serves the routes of commands for applications that have their own.
         notes: requests whose answer was not delivered.
     """
 
@@ -96,6 +100,7 @@ class Forward:
         *,
         relay: Relay,
         responses: InteractionResponses,
+        own_commands: OwnCommands,
         policy: RoutePolicy,
         uploads: Uploads,
         execution: Execution,
@@ -106,6 +111,7 @@ class Forward:
         self._rest = rest
         self._relay = relay
         self._responses = responses
+        self._own_commands = own_commands
         self._policy = policy
         self._uploads = uploads
         self._execution = execution
@@ -149,12 +155,21 @@ class Forward:
         has_nonce = (line.method, line.template) == CREATE_MESSAGE and (takes_nonce(body) or enforces_nonce(body))
         incoming.repeat = repeatability(line.method, nonce=has_nonce)
         order = order_of(line.method, line.template, line.parameters, body.object)
-        job = Job(partial(self._send, incoming, body, call), incoming.repeat, effect=line.method != "GET", order=order)
+        send = self._own_sender(incoming, body, call) or partial(self._send, incoming, body, call)
+        job = Job(send, incoming.repeat, effect=line.method != "GET", order=order)
         logical = None
         if call.idempotency_key and job.effect:
             identity = fingerprint_of(body, "http", line.method, line.path, incoming.query, incoming.authorization)
             logical = LogicalCall.of(call, identity.encode(), job.repeat)
         return Prepared(job, logical, targets, partial(_kept, replies, packed=logical is not None))
+
+    def _own_sender(self, incoming: Incoming, body: Body, call: Call) -> Callable[[], Awaitable[Reply]] | None:
+        """Return a function that serves a request about commands, if the application is limited to its own."""
+        if not self._own_commands.serves(incoming.line, call):
+            return None
+        request = self._request(incoming, body, body.data or None)
+        take_over = incoming.takes_over_commands
+        return self._own_commands.sender(request, incoming.line, body.document, call, take_over=take_over)
 
     async def _send(self, incoming: Incoming, body: Body, call: Call) -> Reply:
         line = incoming.line

@@ -32,6 +32,9 @@ _SINGLE = (
 )
 """Headers that must not be repeated: servers would choose different ones."""
 
+TAKE_OVER = "take-over"
+"""Value of the option `commands`."""
+
 _TRACE = ("traceparent", "tracestate")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -111,6 +114,7 @@ class Reception:
             read=_Reader(request, self._options.max_message_bytes, compressed=compressed).read,
             declared=self._declared(request),
             compressed=compressed,
+            takes_over_commands=_takes_over(target.options.get("commands", "")),
         )
         call = self._call(request, request_id, headers, presented, options)
         call.rpc = self._names.of(line)
@@ -209,6 +213,12 @@ def _content_type(headers: Mapping[str, str]) -> str:
     if not found.isascii():  # other bytes cannot be sent as they came
         raise errors.invalid_field("Content-Type", "BASE_TYPE_CHOICES", "Must consist of ASCII characters.")
     return found
+
+
+def _takes_over(value: str) -> bool:
+    if value in {"", TAKE_OVER}:
+        return value == TAKE_OVER
+    raise errors.invalid_field("commands", "BASE_TYPE_CHOICES", f"Must be {TAKE_OVER}.")
 
 
 def _is_compressed(encoding: str) -> bool:

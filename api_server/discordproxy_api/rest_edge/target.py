@@ -9,7 +9,7 @@ from discordproxy_api.access.keys import PREFIX
 from discordproxy_api.calls import errors
 from discordproxy_api.rpcs.route_policy import path_errors
 
-OPTIONS = frozenset({"app", "bot", "headers", "key", "priority", "wait"})
+OPTIONS = frozenset({"app", "bot", "commands", "headers", "key", "priority", "wait"})
 """Names of the path segments `/name=value` that precede the API's path."""
 
 OLDEST_VERSION = 9

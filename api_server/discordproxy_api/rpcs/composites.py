@@ -42,6 +42,9 @@ COMPOSITES = (
     "Request",
     "GetVoiceStates",
     "ComputePermissions",
+    "SyncCommands",
+    "ListCommands",
+    "ReleaseCommands",
 )
 """RPCs without a route; each is a class of this room or of `cached/composite_reads.py`."""
 

@@ -5,6 +5,13 @@ from collections.abc import Collection, Mapping
 _MEMBER = "/guilds/{guild_id}/members/{user_id}"
 _CHANNEL = "/channels/{channel_id}"
 
+_COMMAND_LISTS = frozenset(
+    f"/applications/{application}{guild}/commands"
+    for application in ("{application_id}", "@me")
+    for guild in ("", "/guilds/{guild_id}")
+)
+"""Templates of the lists of application commands."""
+
 
 def order_of(method: str, template: str, parameters: Mapping[str, str], keys: Collection[str] = ()) -> str:
     """Return the name of the object of which a request changes a part; "" if it requires no order.
@@ -22,6 +29,20 @@ def order_of(method: str, template: str, parameters: Mapping[str, str], keys: Co
     ):
         # Discord applies concurrent changes of single overwrites correctly; the caches do not.
         return f"overwrites:{parameters['channel_id']}"
+    if template.startswith("/applications/") and method != "GET" and list_of_commands(template):
+        # A synchronization reads the list, and may write it back.
+        return order_of_commands(parameters.get("guild_id", ""))
     if method == "PATCH" and "attachments" in keys and "/messages/" in template:
         return f"attachments:{parameters.get('message_id') or parameters.get('webhook_token', '')}"
     return ""
+
+
+def list_of_commands(template: str) -> str:
+    """Return the template of the list of commands that a route belongs to; "" for other routes."""
+    found = template.rstrip("/").removesuffix("/{command_id}")
+    return found if found in _COMMAND_LISTS else ""
+
+
+def order_of_commands(guild_id: int | str) -> str:
+    """Return the name of the commands of a guild, or of those of all guilds."""
+    return f"commands:{str(guild_id).lstrip('0') or 0}"

@@ -23,6 +23,7 @@ from discordproxy_api.contract.steps import NONCE_LENGTH, nonce_of
 from discordproxy_api.contract.translate import OutgoingFile
 from discordproxy_api.discord.request import Reply, RestRequest, own_nonce
 from discordproxy_api.discord.rest import Rest
+from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.procedure import Job
@@ -46,11 +47,19 @@ _FILE_FIELD = re.compile(r"[A-Za-z0-9_]{1,64}")
 class Request:
     """Serves the RPC."""
 
-    def __init__(self, rpc: Rpc, rest: Rest, responses: InteractionResponses, policy: RoutePolicy) -> None:
+    def __init__(
+        self,
+        rpc: Rpc,
+        rest: Rest,
+        responses: InteractionResponses,
+        policy: RoutePolicy,
+        own_commands: OwnCommands,
+    ) -> None:
         self.rpc = rpc
         self._rest = rest
         self._responses = responses
         self._policy = policy
+        self._own_commands = own_commands
 
     def job(self, request: Any, call: Call) -> Job:
         """Return the job for a request message; raises ApiError if it is refused."""
@@ -62,7 +71,10 @@ class Request:
         require_permitted(self._policy, line)
         document = _object(request.json) if request.json else {}
         rest = self._rest_request(request, line, document, call)
-        send = self._responses.sender(rest, line, document or {}, call)
+        own = None
+        if self._own_commands.serves(line, call):
+            own = self._own_commands.sender(rest, line, _decoded(request.json), call)
+        send = own or self._responses.sender(rest, line, document or {}, call)
         order = order_of(line.method, line.template, line.parameters, document or ())
         return Job(partial(_run, send), rest.repeat, order=order)
 
@@ -154,6 +166,11 @@ def _is_json(text: str) -> bool:
     except orjson.JSONDecodeError:
         return False
     return True
+
+
+def _decoded(text: str) -> Any:
+    """Return the JSON of a valid request, None without."""
+    return orjson.loads(text) if text and _is_json(text) else None
 
 
 def _object(text: str) -> dict[str, Any] | None:

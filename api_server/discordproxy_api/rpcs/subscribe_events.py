@@ -23,6 +23,8 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.commands.own_interactions import OwnInteractions
+from discordproxy_api.commands.owner_tables import OwnerTables
 from discordproxy_api.contract.translate import compile_message
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.rpcs.procedure import Write
@@ -47,7 +49,7 @@ MAX_EVENT_BYTES = 24 * 1024 * 1024
 """Two of them and a batch between them stay below the message size that callers must be able to receive."""
 _KINDS = {ItemKind.DISPATCH: Event.DISPATCH, ItemKind.HEARTBEAT: Event.HEARTBEAT, ItemKind.GAP: Event.GAP}
 _read_interaction = compile_message(Interaction.DESCRIPTOR)[1]
-_MAX_FILTERED = 10_000
+_MAX_FILTERED, _MAX_PREFIXES = 10_000, 1_000
 _MAX_CURSOR_LENGTH = 3_000  # it is a header of the error; the subscriber also has the cursor of its last event
 
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
@@ -78,6 +80,7 @@ class SubscribeEvents:
     """Serves the RPC.
 
     Args:
+        owners: of the bot's commands.
         jitter: random numbers from 0 to 1, so that streams that began together do not end together.
     """
 
@@ -91,6 +94,7 @@ class SubscribeEvents:
         metrics: Metrics,
         permission: Permission,
         app_rate: AppRateWaits,
+        owners: OwnerTables,
         options: StreamOptions,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -99,6 +103,7 @@ class SubscribeEvents:
         self._metrics = metrics
         self._permission = permission
         self._app_rate = app_rate
+        self._owners = owners
         self._options = options
         self._jitter = jitter
 
@@ -122,6 +127,7 @@ class SubscribeEvents:
         wanted, cursor = await self._read(call, request)
         earliest = request.start == SubscribeEventsRequest.EARLIEST
         batch = min(request.batch, MAX_BATCH)
+        own = OwnInteractions(self._owners, call.app, request.custom_id_prefixes) if request.mine else None
         loop = asyncio.get_running_loop()
         try:
             async with self._events.subscribe(wanted, cursor=cursor, earliest=earliest) as items:
@@ -132,7 +138,7 @@ class SubscribeEvents:
                         if item.kind is ItemKind.HEARTBEAT:
                             await self._require_gateway()
                         received = [item, *items.items_nowait(batch - 1, MAX_BATCH_BYTES)]
-                        visible = [each for each in received if await self._may_see(each, call)]
+                        visible = [each for each in received if await self._may_see(each, call, own)]
                         if not visible and loop.time() - written_at < self._events.heartbeat_s:
                             continue
                         await write(_message(visible or [SubscriptionItem(ItemKind.HEARTBEAT, items.cursor)], progress))
@@ -141,15 +147,20 @@ class SubscribeEvents:
         except EventsError as error:
             raise _refusal(error) from None
 
-    async def _may_see(self, item: SubscriptionItem, call: Call) -> bool:
-        """Return whether the call's application may see an item; all may see gaps and heartbeats."""
-        return item.entry is None or item.entry.is_gap or await self._permission.may_receive(item.entry, call)
+    async def _may_see(self, item: SubscriptionItem, call: Call, own: OwnInteractions | None) -> bool:
+        """Return whether the call's application may see an item, and wants it; all see gaps and heartbeats."""
+        if item.entry is None or item.entry.is_gap:
+            return True
+        if own is not None and not await own.includes(item.entry):
+            return False
+        return await self._permission.may_receive(item.entry, call)
 
     async def _read(self, call: Call, request: Any) -> tuple[Filter, Cursor | None]:
         """Return filter and start of the subscription; raises ApiError if it is invalid."""
         for name in ("types", "guild_ids", "channel_ids"):
             if len(getattr(request, name)) > _MAX_FILTERED:
                 raise errors.invalid_field(name, "BASE_TYPE_MAX_LENGTH", f"Must be {_MAX_FILTERED} or fewer in length.")
+        _check_prefixes(request)
         try:
             cursor = Cursor.parse(request.cursor) if request.cursor else None
         except BadCursorError as error:
@@ -204,6 +215,17 @@ class SubscribeEvents:
                 raise _too_slow(text) from None
 
         return write_in_time
+
+
+def _check_prefixes(request: Any) -> None:
+    """Raise ApiError unless the prefixes of custom ids are valid."""
+    prefixes, path = request.custom_id_prefixes, "custom_id_prefixes"
+    if len(prefixes) > _MAX_PREFIXES:
+        raise errors.invalid_field(path, "BASE_TYPE_MAX_LENGTH", f"Must be {_MAX_PREFIXES} or fewer in length.")
+    if prefixes and not request.mine:
+        raise errors.invalid_field(path, "FIELD_CONFLICT", "Prefixes require `mine`.")
+    if not all(prefixes):
+        raise errors.invalid_field(path, "BASE_TYPE_BAD_LENGTH", "A prefix must not be empty.")
 
 
 def _message(items: Sequence[SubscriptionItem], progress: _Progress) -> bytes:

@@ -49,16 +49,15 @@ _BY_REASON = {
         "Discord blocks this machine's IP address, or is about to: too many requests were invalid",
         "The circuit closes again by itself. Find callers with wrong tokens, IDs or permissions.",
     ),
-    "COMMANDS_CHANGED": Explanation("Another call changed the bot's commands at the same time", "Repeat the call."),
+    "COMMANDS_CHANGED": Explanation("Other workers changed the application commands at the same time", "Call again."),
     "COMMANDS_FULL": Explanation(
-        "The commands of all applications exceed Discord's limit",
-        "Declare fewer commands, or commands of single guilds.",
+        "The commands of all applications exceed a limit of Discord", "Declare fewer, or commands of single guilds."
     ),
     "COMMAND_EXISTS": Explanation(
-        "Another application owns a command of this name, or it exists with another content",
-        "Choose another name, release the command, or take it over.",
+        "Another application owns the name of a command, or none owns a command with another content",
+        "`discordproxy commands list` shows the owners.",
     ),
-    "COMMAND_NOT_OWNED": Explanation("The application does not own this command", "Check its name and scope."),
+    "COMMAND_NOT_OWNED": Explanation("The application does not own a command that it uses"),
     "CURSOR_EXPIRED": Explanation(
         "The events after the subscriber's cursor are no longer kept",
         "Continue from the error's `cursor`, and reload any data that depends on the events.",

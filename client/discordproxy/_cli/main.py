@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from discordproxy import __title__, __version__
+from discordproxy._cli import commands as application_commands
 from discordproxy._cli import message
 from discordproxy._cli.completion import SHELLS, script
 from discordproxy._cli.console import ask
@@ -109,6 +110,12 @@ def build_parser() -> argparse.ArgumentParser:
     connection = _connection_options()
     for name, run, parents, text in (
         ("message", message.run, [connection], "Send a message."),
+        (
+            "commands",
+            application_commands.run,
+            [connection],
+            "List, synchronize and release the bot's application commands.",
+        ),
         ("status", _status, [connection], "Show workers, limits, queues, gateway, applications and errors."),
         ("doctor", _doctor, [connection], "Check for problems, and show how to fix each."),
         (
@@ -132,6 +139,8 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run, parser=parser)
     commands.choices["message"].epilog = f"{message.EXAMPLES}\n{_STATUSES}"
     message.add_options(commands.choices["message"])
+    commands.choices["commands"].epilog = f"{application_commands.EXAMPLES}\n{_STATUSES}"
+    application_commands.add_options(commands.choices["commands"])
     for name in ("status", "doctor"):
         commands.choices[name].add_argument("--json", action="store_true", help="print JSON")
     commands.choices["doctor"].add_argument(

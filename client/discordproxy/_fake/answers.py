@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from discordproxy._fake import guilds, members, messages
+from discordproxy._fake import commands, guilds, members, messages
 from discordproxy._fake.objects import echo
 from discordproxy.discord_api_pb2 import ApiResponse
 
@@ -33,5 +33,6 @@ _HANDLERS: dict[str, Handler] = {
     **messages.HANDLERS,
     **guilds.HANDLERS,
     **members.HANDLERS,
+    **commands.HANDLERS,
     "Request": request_anything,
 }

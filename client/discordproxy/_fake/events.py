@@ -10,7 +10,7 @@ from discordproxy.events_pb2 import Event
 from discordproxy.interactions_pb2 import Interaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from discordproxy.events_pb2 import SubscribeEventsRequest
 
@@ -40,14 +40,19 @@ class EventLog:
         self._events.append(event)
         return event
 
-    def stream(self, request: SubscribeEventsRequest) -> Iterator[Event]:
-        """Yield a heartbeat, then the events after the cursor; end after the last event."""
+    def stream(self, request: SubscribeEventsRequest, own_commands: Collection[str] = ()) -> Iterator[Event]:
+        """Yield a heartbeat, then the events after the cursor; end after the last event.
+
+        Args:
+            request: The subscription.
+            own_commands: Names of the commands that the application owns, for `mine`.
+        """
         place = int(request.cursor or 0)
         yield Event(kind=Event.HEARTBEAT, cursor=str(place))
         while place < len(self._events):
             event = self._events[place]
             place += 1
-            if event.kind == Event.GAP or _passes(request, event):
+            if event.kind == Event.GAP or (_passes(request, event) and _is_mine(request, event, own_commands)):
                 yield event
 
 
@@ -66,3 +71,12 @@ def _passes(request: SubscribeEventsRequest, event: Event) -> bool:
         and (not request.guild_ids or event.guild_id in request.guild_ids)
         and (not request.channel_ids or event.channel_id in request.channel_ids)
     )
+
+
+def _is_mine(request: SubscribeEventsRequest, event: Event, own_commands: Collection[str]) -> bool:
+    if not request.mine or event.type != "INTERACTION_CREATE":
+        return True
+    data = json.loads(event.json).get("data") or {}
+    if "custom_id" in data:
+        return str(data["custom_id"]).startswith(tuple(request.custom_id_prefixes))
+    return data.get("name") in own_commands

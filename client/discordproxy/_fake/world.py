@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from discordproxy.discord_api_pb2 import Channel, Guild, GuildMember, Message, Role, User
+from discordproxy.discord_api_pb2 import Channel, Command, Guild, GuildMember, Message, Role, User
 from discordproxy.snowflakes import snowflake_at
 
 _STATUS = {
@@ -45,8 +45,25 @@ class HttpRefusalError(Exception):
         return {"type": "HTTPException", "status": self.status, "code": self.code, "text": self.text, "sent": sent}
 
 
+class ProxyRefusalError(HttpRefusalError):
+    """A refusal by the proxy itself."""
+
+    def __init__(self, status: grpc.StatusCode, reason: str, text: str) -> None:
+        super().__init__(0, 0, text)
+        self.reason = reason
+        self._status = status
+
+    def grpc_status(self) -> grpc.StatusCode:
+        """Return the status of the call."""
+        return self._status
+
+    def facts(self) -> dict[str, Any]:
+        """Return the proxy's error details."""
+        return {"type": "ProxyException", "text": self.text, "reason": self.reason, "sent": "no"}
+
+
 class FakeWorld:
-    """Guilds, channels, roles, members, users and messages."""
+    """Guilds, channels, roles, members, users, messages and application commands."""
 
     def __init__(self) -> None:
         self._ids = itertools.count(snowflake_at(datetime.now(timezone.utc)))
@@ -56,6 +73,7 @@ class FakeWorld:
         self.users: dict[int, User] = {}
         self.members: dict[tuple[int, int], GuildMember] = {}
         self.messages: dict[int, Message] = {}
+        self.commands: dict[int, Command] = {}
         self._direct_channels: dict[int, int] = {}
         self.bot = self.add_user("bot", bot=True)
 
@@ -84,6 +102,11 @@ class FakeWorld:
         known = self.users.get(user) or self.add_user("user", id=user) if isinstance(user, int) else user
         member = GuildMember(**{"user": known, "guild_id": guild_id, "joined_at": now(), **fields})
         return self.members.setdefault((guild_id, known.id), member)
+
+    def add_command(self, **fields: Any) -> Command:
+        """Add an application command; its `owner` is an application, "" for none."""
+        command = Command(**{"id": self.new_id(), "type": Command.CHAT_INPUT, **fields})
+        return self.commands.setdefault(command.id, command)
 
     def direct_channel(self, user_id: int) -> int:
         """Return the id of the DM channel of a user."""

@@ -6,7 +6,7 @@ from discordproxy.annotations_pb2 import route
 from discordproxy.discord_api_pb2 import DESCRIPTOR
 
 _METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
-_READS_WITHOUT_ROUTE = frozenset({"GetVoiceStates", "ComputePermissions"})
+_READS_WITHOUT_ROUTE = frozenset({"GetVoiceStates", "ComputePermissions", "ListCommands"})
 
 
 def is_rpc(name: str) -> bool:

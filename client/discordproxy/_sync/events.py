@@ -164,6 +164,8 @@ class EventCalls(Calls):
         cursor: str = "",
         start: Literal["latest", "earliest"] = "latest",
         on_gap: OnGap = "log",
+        mine: bool = False,
+        custom_id_prefixes: Iterable[str] = (),
     ) -> EventStream:
         """Return an endless iterator over Discord's events, which reconnects and resumes automatically.
 
@@ -179,6 +181,9 @@ class EventCalls(Calls):
             start: Start without a cursor: "latest" for new events only, "earliest" for the oldest stored event.
             on_gap: Reaction to lost events: "log" a warning, "yield" an event of the kind GAP, or "raise"
                 DiscordProxyGapError.
+            mine: Of INTERACTION_CREATE, return only commands of this application, see `sync_commands`, and components
+                and modals with one of `custom_id_prefixes`.
+            custom_id_prefixes: Starts of the `custom_id` of this application's components and modals.
 
         Returns:
             Events: `type`, `json` (the data as Discord sent it), `guild_id`, `channel_id`, `received_at`, `cursor`.
@@ -194,6 +199,8 @@ class EventCalls(Calls):
             cursor=cursor,
             start=choice("start", SubscribeEventsRequest.From, start),
             batch=_BATCH,
+            mine=mine,
+            custom_id_prefixes=items("custom_id_prefixes", custom_id_prefixes),
         )
         if on_gap not in {"log", "yield", "raise"}:
             raise ValueError(f"on_gap: must be one of log, yield, raise; not {on_gap!r}")

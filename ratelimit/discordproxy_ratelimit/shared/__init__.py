@@ -1,1 +1,1 @@
-"""State that all workers share in Redis: claims with results, and the registry of workers."""
+"""State that all workers share in Redis: claims with results, tables of records, and the registry of workers."""

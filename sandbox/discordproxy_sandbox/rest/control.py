@@ -57,6 +57,7 @@ class Control:
                 "vote": people.vote,
                 "interact": people.interact,
                 "speak": people.speak,
+                "list_old_commands": world.list_old_commands,
             },
             "gateway": {
                 "emit": gateway.emit,

@@ -105,6 +105,8 @@ class World:
     dms: dict[str, Channel] = field(default_factory=dict)  # user id -> DM channel
     webhooks: dict[str, Json] = field(default_factory=dict)
     commands: dict[str, dict[str, Json]] = field(default_factory=dict)  # guild id, "" for all -> by id
+    commands_before: dict[str, list[Json]] = field(default_factory=dict)  # guild id -> the list before the last change
+    old_command_lists: int = 0  # the next lists of commands are those before the last change
     invites: dict[str, Json] = field(default_factory=dict)
     interactions: dict[str, Json] = field(default_factory=dict)  # token -> id, channel, response
     forbidden: dict[str, int] = field(default_factory=dict)  # id of a channel, guild, user ... -> JSON error code
@@ -136,6 +138,10 @@ class World:
         """Pass an event to the listeners."""
         for listener in self.listeners:
             listener(Event(name, data, guild_id))
+
+    def list_old_commands(self, count: int = 1) -> None:
+        """Return the list before the last change to the next requests for application commands."""
+        self.old_command_lists = count
 
     def forbid(self, object_id: str | int, code: int = 50001) -> None:
         """Make every request with this object in its path fail with an error code (50001, 50013, 50007 ...)."""

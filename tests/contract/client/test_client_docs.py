@@ -72,6 +72,17 @@ def test_role_sync(proxy, capsys):
     ]
 
 
+def test_commands(proxy):
+    proxy.emit("INTERACTION_CREATE", id="4", data={"name": "shop"})
+    proxy.emit("INTERACTION_CREATE", id="5", data={"custom_id": "shop:buy"})
+    outputs = []
+    for program in programs("commands.md"):
+        exec(compile(program, "commands.md", "exec"), {"print": lambda *values: outputs.append(values)})
+    assert [values[1] for values in outputs[:2]] == ["shop", "Show orders"]
+    assert ['"id": "4"' in outputs[2][0], '"id": "5"' in outputs[3][0]] == [True, True]
+    assert len(outputs) == 4
+
+
 def test_client_names_every_argument():
     text = (DOCS / "client.md").read_text("utf-8")
     signature = re.search(r"`DiscordClient\((.*?)\)`", text)[1]

@@ -23,7 +23,7 @@ from discordproxy_ratelimit.limiter.store import PARTS, Store
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.route import route_of_path
-from discordproxy_ratelimit.shared import app_rate
+from discordproxy_ratelimit.shared import app_rate, tables
 from discordproxy_ratelimit.shared.claims import CLAIM, ClaimQuota
 from discordproxy_ratelimit.shared.registry import Registry
 from fakes.eventually import eventually
@@ -32,7 +32,7 @@ from model.ratelimit_story import Story
 
 FOLDER = Path(str(files("discordproxy_ratelimit"))) / "lua"
 SCRIPTS = {"broker": Store.BROKER, "reap": Store.REAP, "circuit": Circuit.SCRIPT, "claim": CLAIM}
-SCRIPTS |= {"board": Registry.SCRIPT, "survey": SURVEY, "quota": app_rate.SCRIPT}
+SCRIPTS |= {"board": Registry.SCRIPT, "survey": SURVEY, "quota": app_rate.SCRIPT, "tables": tables.SCRIPT}
 CHANNEL, GUILD = 81384788765712384, 41771983423143937
 KEYLESS = {"TIME", "PUBLISH"}
 ALL_KEYS = {"UNLINK", "EXISTS", "DEL"}
@@ -47,7 +47,9 @@ def without_comments(text: str) -> str:
 
 def test_every_file_belongs_to_exactly_one_script() -> None:
     names = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.lua"))
-    assert names == sorted([*PARTS, "transitions/reap", "circuit", "claims", "registry", "inspect", "app_rate"])
+    assert names == sorted(
+        [*PARTS, "transitions/reap", "circuit", "claims", "registry", "inspect", "app_rate", "tables"]
+    )
 
 
 def test_the_parts_are_numbered_in_the_order_in_which_they_are_joined() -> None:
@@ -95,6 +97,7 @@ def test_no_script_walks_over_something_without_a_bound() -> None:
     whole = {"circuit": ["HGETALL", "HGETALL"]}  # 61 cells; 33 applications
     whole["claim"] = ["HGETALL"]  # 25 parts of the time results are kept for
     whole["board"] = ["HGETALL", "HGETALL"]  # 1000 names of a tick, live workers
+    whole["tables"] = ["HGETALL"]  # 131 commands of a scope, and those deleted in the last hour
     for name, script in SCRIPTS.items():
         code = without_comments(script.text)
         found = re.findall(r"redis\.call\('(HGETALL|HKEYS|HVALS|SMEMBERS|KEYS|LRANGE|SORT)'", code)

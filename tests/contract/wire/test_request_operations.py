@@ -10,6 +10,7 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.discord.clock import DiscordClock
 from discordproxy_api.discord.nonces import Nonces
+from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.raw_request import Request
 from discordproxy_api.rpcs.route_policy import RoutePolicy
@@ -39,7 +40,9 @@ def filled(template):
 @pytest.mark.parametrize(("method", "template"), OPERATIONS)
 def test_an_operation_is_recognised(method, template):
     rest = SimpleNamespace(send=print, clock=DiscordClock(), nonces=Nonces("token"))
-    procedure = Request(load_contract()["Request"], rest, InteractionResponses(rest, None), RoutePolicy())
+    procedure = Request(
+        load_contract()["Request"], rest, InteractionResponses(rest, None), RoutePolicy(), OwnCommands(None, None, rest)
+    )
     send = procedure.job(ApiRequest(method=method, path=filled(template)), Call("Request", "r")).run.args[0]
     request = getattr(send.args[0], "request", send.args[0])  # a response to an interaction contains its request
     found, expected = (re.sub(r"\{\w+\}", "{}", name) for name in (request.route.name, f"{method} {template}"))

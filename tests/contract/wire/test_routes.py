@@ -44,7 +44,7 @@ def _properties(schema):
 
 def test_the_number_of_rpcs():
     assert len(ROUTES) == 242
-    assert len(CONTRACT) == 191
+    assert len(CONTRACT) == 194
     assert len(ROUTED) == 183
 
 

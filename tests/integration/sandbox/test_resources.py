@@ -83,6 +83,12 @@ class Caller:
         self.wrong += [f"{route} {error}" for error in self.judge.errors(method, template, response.status, content)]
         return content
 
+    async def refused(self, method: str, path: str, body: Any) -> Any:
+        """Return the error of an invalid request."""
+        async with self.http.request(method, f"{self.discord.rest_url}{path}", json=body) as response:
+            assert response.status == 400
+            return await response.json()
+
 
 @pytest.fixture
 async def call(http):
@@ -326,6 +332,79 @@ async def test_the_commands_of_a_guild_are_its_own(call):
     await call(f"POST {GLOBAL}", BOT_ID, body={"name": "ping", "description": "x"})
     assert await call(f"GET {OF_GUILD}", BOT_ID, GUILD_ID) == []
     assert await call(f"GET {OF_GUILD}/permissions", BOT_ID, GUILD_ID) == []
+
+
+COMMANDS = f"/applications/{BOT_ID}/commands"
+COMMAND = {"name": "ping", "description": "x"}
+OPTION = {"type": 3, "name": "item", "description": "What"}
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({**COMMAND, "name": "Ping"}, "name"),
+        ({**COMMAND, "name": "a b"}, "name"),
+        ({"name": "ping"}, "description"),
+        ({"name": "ping", "type": 2, "description": "x"}, "description"),
+        ({**COMMAND, "name_localizations": {"xx": "ping"}}, "name_localizations.xx"),
+        ({**COMMAND, "contexts": []}, "contexts"),
+        ({**COMMAND, "options": [{**OPTION, "name": "Item"}]}, "options.0.name"),
+        ({**COMMAND, "options": [{"type": 3, "name": "item"}]}, "options.0.description"),
+        ({**COMMAND, "options": [OPTION, OPTION]}, "options.1.name"),
+        ({**COMMAND, "options": [OPTION, {**OPTION, "name": "b", "required": True}]}, "options.1"),
+        ({**COMMAND, "options": [OPTION, {**OPTION, "type": 1, "name": "b"}]}, "options.0.type"),
+        (
+            {**COMMAND, "options": [{**OPTION, "choices": [{"name": "x" * 101, "value": "a"}]}]},
+            "options.0.choices.0.name",
+        ),
+        ({**COMMAND, "options": [{**OPTION, "choices": [{"name": "a", "value": "x" * 400}] * 25}]}, ""),
+    ],
+    ids=range(13),
+)
+async def test_an_invalid_command_is_refused(call, body, path):
+    answer = await call.refused("POST", COMMANDS, body)
+    found = answer["errors"]
+    for key in filter(None, path.split(".")):
+        found = found[key]
+    assert found["_errors"]
+
+
+async def test_translations_are_returned_on_request_at_each_depth(call):
+    option = {**OPTION, "name_localizations": {"de": "ware"}, "choices": [{"name": "a", "value": "b"}]}
+    option["choices"][0]["name_localizations"] = {"de": "c"}
+    made = await call(f"POST {GLOBAL}", BOT_ID, body={**COMMAND, "options": [option]})
+    assert await call(f"GET {GLOBAL}", BOT_ID, query="?with_localizations=true") == [made]
+    (bare,) = await call(f"GET {GLOBAL}", BOT_ID)
+    assert "localizations" not in str(bare)
+
+
+async def test_a_replaced_list_contains_the_entry_point(call):
+    body = {"name": "launch", "type": 4, "description": "x", "handler": 2}
+    launch = await call(f"POST {GLOBAL}", BOT_ID, body=body)
+    assert (await call.refused("PUT", COMMANDS, [COMMAND]))["code"] == 50240
+    assert [one["id"] for one in await call(f"PUT {GLOBAL}", BOT_ID, body=[body])] == [launch["id"]]
+
+
+async def test_a_replaced_list_is_refused_as_a_whole(call):
+    await call(f"POST {GLOBAL}", BOT_ID, body=COMMAND)
+    bodies = [{**COMMAND, "name": "new"}, {**COMMAND, "name": "New"}]
+    answer = await call.refused("PUT", COMMANDS, bodies)
+    assert list(answer["errors"]) == ["1"]
+    assert [one["name"] for one in await call(f"GET {GLOBAL}", BOT_ID)] == ["ping"]
+
+
+async def test_an_edited_name_is_not_that_of_another_command(call):
+    made = await call(f"POST {GLOBAL}", BOT_ID, body=COMMAND)
+    await call(f"POST {GLOBAL}", BOT_ID, body={**COMMAND, "name": "pong"})
+    assert "name" in (await call.refused("PATCH", f"{COMMANDS}/{made['id']}", {"name": "pong"}))["errors"]
+
+
+async def test_lists_of_commands_can_be_old(call):
+    await call(f"POST {GLOBAL}", BOT_ID, body=COMMAND)
+    await call(f"POST {GLOBAL}", BOT_ID, body={**COMMAND, "name": "pong"})
+    call.discord.world.list_old_commands()
+    assert [one["name"] for one in await call(f"GET {GLOBAL}", BOT_ID)] == ["ping"]
+    assert [one["name"] for one in await call(f"GET {GLOBAL}", BOT_ID)] == ["ping", "pong"]
 
 
 ONES_OWN = ("stickers", "stage-instances", "auto-moderation", "templates", "soundboard-sounds", "emojis")

@@ -16,7 +16,7 @@ from discordproxy_api.contract.rules.limits import INT32, MAX_SNOWFLAKE, MAX_TEX
 
 Check = Callable[[Any, str, FieldErrors], None]  # value, path, where to record problems
 
-BIT_FIELDS = frozenset({"allow", "deny", "permissions"})
+BIT_FIELDS = frozenset({"allow", "default_member_permissions", "deny", "permissions"})
 """The only uint64 fields that are no ids."""
 _OPEN_ENUMS = frozenset(
     {"discord_api.Component.Type", "discord_api.Component.ButtonStyle", "discord_api.AuditLogEntry.ActionType"}

@@ -35,6 +35,8 @@ SPLIT_MESSAGES = 50
 """Limit of the proxy: messages that one call can post."""
 COMPONENTS_JSON = 200_000
 """Limit of the proxy, in characters: more than forty components need."""
+COMMANDS_JSON = 4_000_000
+"""Limit of the proxy, in characters: more than all commands of a bot need."""
 EXTRA_BYTES = 100_000
 """Limit of the proxy for the unknown keys of one component."""
 CLEAR = 40
@@ -340,6 +342,10 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "max_removals": Limit(),
     },
     "SyncGuildRolesRequest.RoleMembers": {"role_id": Limit(required=True), "user_ids": Limit(most=ROLE_MEMBERS)},
+    "SyncCommandsRequest": {"commands": Limit(most=131), "commands_json": Limit(most=COMMANDS_JSON)},
+    "Command": {"options": Limit(most=25)},
+    "CommandOption": {"options": Limit(most=25), "choices": Limit(most=25), "channel_types": Limit(most=100)},
+    "ReleaseCommandsRequest": {"names": _required(1, 131), "owner": Limit(most=64)},
     "SendDirectMessageRequest": {"user_id": Limit(required=True)},
     "GetVoiceStatesRequest": {"guild_id": Limit(required=True)},
     "ComputePermissionsRequest": {"guild_id": Limit(required=True)},

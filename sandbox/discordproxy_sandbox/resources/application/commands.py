@@ -1,20 +1,17 @@
 """Global and guild application commands; type and name identify a command."""
 
-from discordproxy_sandbox.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.messages.validation import (
-    anything,
-    boolean,
-    failure,
-    form,
-    integer,
-    items,
-    one_of,
-    permissions,
-    text,
+from discordproxy_sandbox.errors import DiscordError, Json, discord_error, invalid_form
+from discordproxy_sandbox.messages.command_forms import (
+    CHAT_INPUT,
+    EDITED_COMMAND,
+    NEW_COMMAND,
+    problems_of,
+    without_translations,
 )
+from discordproxy_sandbox.messages.validation import failure, items
 from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 
-_CHAT_INPUT = 1
+_ENTRY_POINT = 4
 _MAX_BY_TYPE = {1: 100, 2: 15, 3: 15, 4: 1}
 _ABOUT = {
     "name_localizations": None,
@@ -38,7 +35,7 @@ def _commands(request: ApiRequest) -> dict[str, Json]:
 
 
 def _same(commands: dict[str, Json], sent: Json) -> Json | None:
-    key = sent["name"], sent.get("type") or _CHAT_INPUT
+    key = sent["name"], sent.get("type") or CHAT_INPUT
     return next((one for one in commands.values() if (one["name"], one["type"]) == key), None)
 
 
@@ -47,23 +44,17 @@ def _made(request: ApiRequest, sent: Json, before: Json | None) -> Json:
     guild_id = request.params.get("guild_id")
     given = {key: value for key, value in sent.items() if key != "id"}
     command: Json = {**_ABOUT, **({"guild_id": guild_id} if guild_id else _EVERYWHERE), **given}
-    command["type"] = given.get("type") or _CHAT_INPUT
-    command["description"] = given.get("description") or ""
+    command["type"] = given.get("type") or CHAT_INPUT
+    command["name"], command["description"] = given["name"].strip(), (given.get("description") or "").strip()
     command["options"] = given.get("options") or []
-    _check(command)
+    if wrong := problems_of(command):
+        raise invalid_form(wrong)
     if command["default_member_permissions"] is not None:
         command["default_member_permissions"] = str(command["default_member_permissions"])
     world = request.world
     about = {"id": before["id"] if before else world.new_id(), "application_id": world.bot_id}
     command |= {**about, "version": world.new_id()}
     return command if command["options"] else {key: value for key, value in command.items() if key != "options"}
-
-
-def _check(command: Json) -> None:
-    if command["type"] == _CHAT_INPUT and not command["description"]:
-        raise invalid_form({"description": failure("BASE_TYPE_REQUIRED", "This field is required")})
-    if command["type"] == _CHAT_INPUT and command["name"] != command["name"].lower():
-        raise invalid_form({"name": failure("APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")})
 
 
 def _check_number(commands: dict[str, Json]) -> None:
@@ -74,11 +65,17 @@ def _check_number(commands: dict[str, Json]) -> None:
 
 def list_(request: ApiRequest) -> list[Json]:
     """Return all commands; translations only on request."""
+    world, guild_id = request.world, request.params.get("guild_id", "")
     commands = list(_commands(request).values())
-    if request.flag("with_localizations"):
-        return commands
-    left_out = ("name_localizations", "description_localizations")
-    return [{key: value for key, value in one.items() if key not in left_out} for one in commands]
+    if world.old_command_lists and guild_id in world.commands_before:
+        world.old_command_lists -= 1
+        commands = world.commands_before[guild_id]
+    return commands if request.flag("with_localizations") else list(map(without_translations, commands))
+
+
+def _remember(request: ApiRequest) -> None:
+    """Keep the list before a change, which Discord may return for a while after it."""
+    request.world.commands_before[request.params.get("guild_id", "")] = list(_commands(request).values())
 
 
 def create(request: ApiRequest) -> ApiAnswer:
@@ -87,6 +84,7 @@ def create(request: ApiRequest) -> ApiAnswer:
     before = _same(commands, request.body)
     command = _made(request, request.body, before)
     _check_number({**commands, command["id"]: command})
+    _remember(request)
     commands[command["id"]] = command
     return ApiAnswer(200 if before else 201, command)
 
@@ -94,16 +92,22 @@ def create(request: ApiRequest) -> ApiAnswer:
 def replace(request: ApiRequest) -> list[Json]:
     """Replace all commands; those of a known name and type keep their ids."""
     commands, replaced = _commands(request), {}
-    names = [(one["name"], one.get("type") or _CHAT_INPUT) for one in request.body]
+    names = [(one["name"], one.get("type") or CHAT_INPUT) for one in request.body]
     for number, name in enumerate(names):
         if name in names[:number]:
             wrong = failure("APPLICATION_COMMANDS_DUPLICATE_NAME", "Application command names must be unique")
             raise invalid_form({str(number): wrong})
-    for sent in request.body:
+    for number, sent in enumerate(request.body):
         before = commands.get(str(sent.get("id") or "")) or _same(commands, sent)
-        command = _made(request, sent, before)
+        try:
+            command = _made(request, sent, before)
+        except DiscordError as error:
+            raise invalid_form({str(number): error.fields}) from None
         replaced[command["id"]] = command
+    if any(one["type"] == _ENTRY_POINT and one["id"] not in replaced for one in commands.values()):
+        raise discord_error(50240)
     _check_number(replaced)
+    _remember(request)
     commands.clear()
     commands.update(replaced)
     return list(commands.values())
@@ -125,41 +129,31 @@ def edit(request: ApiRequest) -> Json:
     """Change a command."""
     before = _found(request)
     command = _made(request, {**before, **request.body}, before)
+    namesake = _same(_commands(request), command)
+    if namesake is not None and namesake["id"] != command["id"]:
+        wrong = failure("APPLICATION_COMMANDS_DUPLICATE_NAME", "Application command names must be unique")
+        raise invalid_form({"name": wrong})
+    _remember(request)
     _commands(request)[command["id"]] = command
     return command
 
 
 def delete(request: ApiRequest) -> None:
     """Delete a command."""
-    del _commands(request)[_found(request)["id"]]
+    command = _found(request)
+    _remember(request)
+    del _commands(request)[command["id"]]
 
 
-_FORM = {
-    "id": anything,
-    "name": text(32, 1),
-    "name_localizations": anything,
-    "description": text(100),
-    "description_localizations": anything,
-    "options": items(anything, 25),
-    "default_member_permissions": permissions,
-    "dm_permission": boolean,
-    "default_permission": boolean,
-    "integration_types": items(integer(0, 1)),
-    "contexts": items(integer(0, 2)),
-    "type": one_of(tuple(_MAX_BY_TYPE)),
-    "nsfw": boolean,
-    "handler": integer(1, 2),
-}
-_NEW = form(_FORM, required=("name",))
 _OF_APPLICATION = "/applications/{application_id}"
 _BASES = (f"{_OF_APPLICATION}/commands", f"{_OF_APPLICATION}/guilds/{{guild_id}}/commands")
 ROUTES: Routes = {}
 for _base in _BASES:
     ROUTES |= {
         f"GET {_base}": ApiRoute(list_, auth="any"),
-        f"POST {_base}": ApiRoute(create, _NEW, auth="any"),
-        f"PUT {_base}": ApiRoute(replace, items(_NEW, sum(_MAX_BY_TYPE.values())), auth="any"),
+        f"POST {_base}": ApiRoute(create, NEW_COMMAND, auth="any"),
+        f"PUT {_base}": ApiRoute(replace, items(NEW_COMMAND, sum(_MAX_BY_TYPE.values())), auth="any"),
         f"GET {_base}/{{command_id}}": ApiRoute(get, auth="any"),
-        f"PATCH {_base}/{{command_id}}": ApiRoute(edit, form(_FORM), auth="any"),
+        f"PATCH {_base}/{{command_id}}": ApiRoute(edit, EDITED_COMMAND, auth="any"),
         f"DELETE {_base}/{{command_id}}": ApiRoute(delete, auth="any"),
     }

@@ -116,6 +116,7 @@ async def test_the_attempts_to_write_a_list_are_limited(served):
 MEMBER_PATH, CHANNEL_PATH = "/guilds/{guild_id}/members/{user_id}", "/channels/{channel_id}"
 MESSAGE_PATH = f"{CHANNEL_PATH}/messages/{{message_id}}"
 WEBHOOK_PATH = "/webhooks/{webhook_id}/{webhook_token}/messages"
+COMMANDS_PATH, OF_GUILD = "/applications/{{application_id}}{}/commands", "/guilds/{guild_id}"
 IDS = {"guild_id": "1", "user_id": "2", "channel_id": "3", "message_id": "4", "webhook_token": "t"}
 
 
@@ -135,10 +136,16 @@ IDS = {"guild_id": "1", "user_id": "2", "channel_id": "3", "message_id": "4", "w
         ("PATCH", MESSAGE_PATH, ("content",), ""),
         ("POST", f"{CHANNEL_PATH}/messages", ("attachments",), ""),
         ("PATCH", f"{WEBHOOK_PATH}/{{message_id}}", ("attachments",), "attachments:4"),
+        ("PUT", COMMANDS_PATH.format(""), (), "commands:0"),
+        ("PUT", f"{COMMANDS_PATH.format(OF_GUILD)}/", (), "commands:1"),
+        ("DELETE", f"{COMMANDS_PATH.format(OF_GUILD)}/{{command_id}}", (), "commands:1"),
+        ("GET", COMMANDS_PATH.format(""), (), ""),
+        ("PUT", f"{COMMANDS_PATH.format(OF_GUILD)}/{{command_id}}/permissions", (), ""),
     ],
 )
 def test_names_of_serialized_changes(method, template, keys, order):
-    assert order_of(method, template, IDS, keys) == order
+    parameters = {name: value for name, value in IDS.items() if f"{{{name}}}" in template} | {"webhook_token": "t"}
+    assert order_of(method, template, parameters, keys) == order
 
 
 def test_the_original_response_is_named_by_its_token():

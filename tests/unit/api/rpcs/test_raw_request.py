@@ -11,6 +11,7 @@ from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.discord.clock import DiscordClock
 from discordproxy_api.discord.nonces import Nonces
+from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.raw_request import Request, find_field_errors
 from discordproxy_api.rpcs.route_policy import RoutePolicy
@@ -36,7 +37,7 @@ class SilentRest:
 
 def procedure(policy=None):
     rest = SilentRest()
-    return Request(RPC, rest, InteractionResponses(rest, None), policy or RoutePolicy())
+    return Request(RPC, rest, InteractionResponses(rest, None), policy or RoutePolicy(), OwnCommands(None, None, rest))
 
 
 def job(policy=None, **fields):
