@@ -14,6 +14,7 @@ from typing import Any
 
 from typing_extensions import Self
 
+from discordproxy_sandbox.resources.application import interactions
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID
 from fakes.eventually import eventually
@@ -28,6 +29,9 @@ KEY = "MTAwMDAwMDAwMDAwMDAwMDAx.proxy.dpk_local"
 """Several libraries decode the first part of a token, or require its form."""
 
 COMMAND_S = 400.0
+RESPONSE_S = 60.0
+"""Discord's three seconds for the first response to an interaction; a busy machine is slow."""
+
 WORKERS = 2
 
 _SERVED = re.compile(r"^discordproxy_http_requests_total\{.*\} (\S+)$", re.MULTILINE)
@@ -162,6 +166,7 @@ class Stage:
 async def stage(settings: Mapping[str, str], config: SandboxConfig, *, keyed: bool = False) -> AsyncIterator[Stage]:
     """Run a sandbox, and a server with the given settings; `keyed`: it requires keys."""
     sandbox, received = recording_sandbox(config)
+    interactions._FIRST_RESPONSE_S = RESPONSE_S
     rest_port, pages = free_port(), free_ports(WORKERS)
     async with sandbox:
         with tempfile.TemporaryDirectory(prefix="dp") as folder:

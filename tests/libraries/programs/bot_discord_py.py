@@ -89,7 +89,7 @@ class Click(discord.ui.View):
 
     @discord.ui.button(label="slow", custom_id="slow")
     async def clicked_slowly(self, interaction: discord.Interaction, _button: discord.ui.Button) -> None:
-        await asyncio.sleep(1.8)
+        await asyncio.sleep(4.5)
         await self.clicked.callback(interaction)
 
 

@@ -43,7 +43,7 @@ const button = (customId) => new ButtonBuilder({ customId, label: customId, styl
 
 async function handled(interaction) {
   if (interaction.isAutocomplete()) return interaction.respond([{ name: interaction.options.getFocused(), value: "v" }]);
-  if (interaction.customId === "slow") await pause(1800);
+  if (interaction.customId === "slow") await pause(4500);
   if (interaction.isButton()) return interaction.update({ content: "clicked", components: [] });
   if (interaction.isModalSubmit()) return interaction.reply(`modal: ${interaction.fields.getTextInputValue("text")}`);
   return commands[interaction.commandName](interaction, interaction.options.getNumber("seconds"));
