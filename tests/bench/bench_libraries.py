@@ -2,7 +2,7 @@
 """Unchanged Discord libraries and a gRPC client share the buckets of one bot.
 
     make bench-libraries                       # two minutes; installs @discordjs/rest into .peers/ first
-    make bench-libraries ARGS="--callers discordjs discord.py"
+    make bench-libraries ARGS="--callers discordjs discord.py hikari grpc"
 
 By default two processes with @discordjs/rest, one with discord.py and one with a gRPC stub send through one server with
 two workers, in the scenarios A and B of `make bench-ratelimit`, with fixed and leaky buckets. Only the base URL of the
@@ -18,7 +18,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.libraries.runs import DISCORDJS, PROGRAMS, LibraryRow, run
+from bench.libraries.runs import INSTALLED, PROGRAMS, LibraryRow, run
 from bench.ratelimit.scenarios import A, B, Scenario
 from bench.speed import figures, peers
 from bench.speed.programs import ROOT
@@ -56,9 +56,10 @@ def table(rows: list[LibraryRow]) -> str:
 
 def main() -> int:
     options = arguments()
-    if DISCORDJS.name in options.callers and (problem := peers.install(DISCORDJS)):
-        print(f"SKIPPED: @discordjs/rest: {problem}", file=sys.stderr)
-        options.callers = [name for name in options.callers if name != DISCORDJS.name]
+    for name in sorted(set(options.callers) & INSTALLED.keys()):
+        if problem := peers.install(INSTALLED[name]):
+            print(f"SKIPPED: {name}: {problem}", file=sys.stderr)
+            options.callers = [each for each in options.callers if each != name]
     about = figures.machine()
     rows = asyncio.run(measured(options))
     result = {"machine": about, "rows": [asdict(row) for row in rows]}

@@ -41,8 +41,18 @@ DISCORDJS = Peer(
     (f"{_NPM} @discordjs/rest@2.6.3",),
     f"node {HERE}/use_discordjs.cjs",
 )
+HIKARI = Peer(
+    "hikari",
+    "",
+    FOLDER / "hikari-2.7",
+    ("{python} -m venv {folder}", "{folder}/bin/pip install --quiet --disable-pip-version-check hikari==2.7.*"),
+    "{folder}/bin/python -m bench.libraries.use_hikari",
+)
+INSTALLED = {each.name: each for each in (DISCORDJS, HIKARI)}
+"""Libraries that are installed into `.peers/`; discord.py belongs to the tests' environment."""
+
 PROGRAMS = {
-    "discordjs": DISCORDJS.command(DISCORDJS.program),
+    **{name: each.command(each.program) for name, each in INSTALLED.items()},
     "discord.py": [sys.executable, "-m", "bench.libraries.use_discord_py"],
     "grpc": [sys.executable, "-m", "bench.libraries.use_grpc"],
 }
