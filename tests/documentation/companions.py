@@ -91,6 +91,19 @@ def followed_by_an_event(page, code):
         assert "Traceback" not in "".join(program.lines)
 
 
+def a_user_clicks(page, code):
+    """Run a program that follows interactions: a click on a button must make it print a line."""
+    with Program(page, code) as program:
+
+        def cause():
+            data = {"custom_id": "shop:ready", "component_type": 2}
+            user = "200000000000000002"
+            page.server.control("world", do="interact", channel_id=CHANNEL, user_id=user, kind=3, data=data)
+
+        program.until(lambda: program.lines, cause)
+        assert "Traceback" not in "".join(program.lines)
+
+
 def member_joins(page, code):
     """Run a program that welcomes new members."""
     sent = len(page.server.messages())
@@ -176,6 +189,7 @@ def under_gevent(page, code):
 ALL = {
     "a process": as_process,
     "events": followed_by_an_event,
+    "a click": a_user_clicks,
     "a new member": member_joins,
     "a server": starts_a_server,
     "a server that stays": starts_a_server_for_the_page,
