@@ -18,7 +18,7 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.commands.discord_commands import UNKNOWN_COMMAND, CommandScope
-from discordproxy_api.commands.documents import Document, key_of
+from discordproxy_api.commands.documents import Document, key_of, title
 from discordproxy_api.commands.owner_tables import OwnerTables
 from discordproxy_api.commands.ownership import Ownership
 from discordproxy_api.commands.planning import Action
@@ -28,7 +28,7 @@ from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.commands.calls import check_commands
 from discordproxy_api.rpcs.ordering import list_of_commands
 from discordproxy_api.rpcs.route_policy import RequestLine
-from discordproxy_api.rpcs.routed import document_of
+from discordproxy_api.rpcs.routed import document_of, unfit
 from discordproxy_ratelimit.shared.tables import RecordChange
 
 log = logging.getLogger("discordproxy_api.commands")
@@ -38,6 +38,7 @@ _LIST = "commands"
 
 _JSON = {"Content-Type": "application/json"}
 _WITHOUT_BODY = ("GET", "DELETE")
+_OF_LISTS = ("GET", "PUT", "POST")
 
 
 class OwnCommands:
@@ -73,6 +74,8 @@ class OwnCommands:
         """
         if request.authorization is not None:
             return None  # Discord checks the permissions of another authorization
+        if "command_id" not in line.parameters and line.method not in _OF_LISTS:
+            return None  # Discord refuses it
         scope = CommandScope(line.parameters.get("application_id", "@me"), _guild_id(line))
         if "command_id" in line.parameters:
             return self._of_one(request, scope, line.parameters["command_id"], document, call)
@@ -97,6 +100,8 @@ class OwnCommands:
 
     async def _list(self, request: RestRequest, scope: CommandScope, call: Call) -> Reply:
         listed = document_of(await self._rest.send(replace(request, effect=False), call))
+        if not isinstance(listed, list):
+            raise unfit()
         table = await self._owners.read(scope.guild_id)
         return _reply([command for command in listed if table.app_of(command) == call.app])
 
@@ -110,14 +115,21 @@ class OwnCommands:
             if name is not None and not call.principal.scopes.allows_command(str(name)):
                 raise denied(call.principal, f"may not have the command {name}; add its name to the key's commands")
             request = replace(request, body=orjson.dumps(document), content_type="application/json")
-        return partial(self._send_one, request, scope, command_id, call)
+            return partial(self._send_one, request, scope, command_id, call, name=name)
+        return partial(self._send_one, replace(request, effect=request.method != "GET"), scope, command_id, call)
 
-    async def _send_one(self, request: RestRequest, scope: CommandScope, command_id: str, call: Call) -> Reply:
+    async def _send_one(
+        self, request: RestRequest, scope: CommandScope, command_id: str, call: Call, *, name: Any = None
+    ) -> Reply:
         """Send a request about a command, if the application owns it, and record the change."""
         table = await self._owners.read(scope.guild_id)
         key = next((key for key, owner in table.owners.items() if (owner.app, owner.id) == (call.app, command_id)), "")
         if not key:
             raise _unknown()
+        renamed = key if name is None else key_of({"type": int(key.partition(":")[0]), "name": name})
+        owner = table.owners.get(renamed)
+        if owner is not None and owner.app != call.app:
+            raise _taken(renamed, owner.app)
         reply = await self._rest.send(request, call)
         if request.method == "GET":
             return reply
@@ -136,6 +148,11 @@ class OwnCommands:
         record = table.record_of(call.app, version, version, self._rest.clock.now_ms() / 1000)
         renamed = [] if key_of(version) == key else [table.written(key, None)]
         return [*renamed, table.written(key_of(version), record)]
+
+
+def _taken(key: str, owner: str) -> ApiError:
+    text = f"{title(key)} belongs to the application {owner}.\nNothing was changed."
+    return errors.refusal("ALREADY_EXISTS", "COMMAND_EXISTS", text)
 
 
 def _unknown() -> ApiError:

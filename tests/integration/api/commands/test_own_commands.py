@@ -129,6 +129,25 @@ async def test_single_changes_of_own_commands(libraries, at_discord):
     assert at_discord.names == {"shop", "bank"}
 
 
+async def test_a_command_is_not_renamed_to_a_name_of_others(libraries, at_discord):
+    shop, bank = libraries["shop"], libraries["bank"]
+    await shop.set("shop")
+    await bank.set("bank")
+    bank_id, path = at_discord["bank"]["id"], f"{GLOBAL}/{at_discord['shop']['id']}"
+    del at_discord.discord.world.commands[""][bank_id]  # the name stays the bank's
+    status, answer = await shop("PATCH", path, {"name": "bank"})
+    assert (status, "/bank belongs to the application bank" in answer["message"]) == (409, True)
+    assert at_discord.names == {"shop"}
+    assert await bank.set("bank") == ["bank"]
+    assert (await shop("PATCH", path, {"name": "shop", "description": "Changed"}))[0] == 200
+
+
+async def test_methods_that_a_list_does_not_have_are_left_to_discord(libraries, at_discord):
+    for method in ("PATCH", "DELETE"):
+        assert (await libraries["shop"](method, GLOBAL, {"name": "shop", "description": "x"}))[0] == 405
+    assert at_discord.names == set()
+
+
 async def test_a_conflict_is_an_http_error_with_the_owner(libraries, at_discord):
     await libraries["bank"].set("help")
     status, answer = await libraries["shop"]("PUT", GLOBAL, [{"name": "help", "description": "Mine"}])
