@@ -79,6 +79,18 @@ def is_free(stub: object, made: RoleWorld) -> Callable[[], object]:
     return check
 
 
+async def until_planned(stub: object, made: RoleWorld, members: int) -> None:
+    """Return when the caches show that so many members are wrong: all events have arrived."""
+    roles = [pb.SyncGuildRolesRequest.RoleMembers(role_id=role, user_ids=users) for role, users in made.wanted.items()]
+    request = pb.SyncGuildRolesRequest(guild_id=made.guild_id, roles=roles, dry_run=True)
+
+    async def is_planned() -> bool:
+        steps = [step async for step in stub.SyncGuildRoles(request)]
+        return steps[0].plan.members == members
+
+    await eventually(is_planned)
+
+
 def pid_of(server: Process, child: str) -> int:
     return int([line for line in server.lines if f"{child} started, pid" in line][-1].rpartition(" ")[2])
 
@@ -103,10 +115,12 @@ async def test_a_killed_caller_stops_the_changes_and_the_next_one_does_the_rest(
         await eventually(is_free(stub, made))
         left = made.wrong_now()
         assert wrong - KILLED_AT - 24 <= len(left) <= wrong - KILLED_AT
+        await until_planned(stub, made, len(left))
         lines = await run_to_the_end(caller)
         assert lines[0] == "plan"
         assert lines[-1] == f"report True {len(left)} 0 0"
         assert made.wrong_now() == set()
+        await until_planned(stub, made, 0)
         assert (await run_to_the_end(caller))[-1] == "report True 0 0 0"
 
 
@@ -124,6 +138,7 @@ async def test_a_killed_worker_ends_the_run_and_the_next_one_does_the_rest(
         await eventually(is_free(connect(), made))
         left = len(made.wrong_now())
         assert left <= len(made.wrong) - KILLED_AT
+        await until_planned(connect(), made, left)
         assert (await run_to_the_end(caller))[-1] == f"report True {left} 0 0"
         assert made.wrong_now() == set()
 

@@ -132,11 +132,9 @@ class RoleSyncRun:
                 return
             finally:
                 self._call.add_part(part)
-            if failure.code in {_UNKNOWN_MEMBER, _UNKNOWN_USER}:
-                self._count(change, WriteOutcome.LEFT, MemberChange(change.user_id))
-                return
-            if _concerns_all(failure):
-                self.result.stopped_by = self.result.stopped_by or failure
+            if await self._outlasts(failure, tries, part):
+                continue
+            if self._is_final(change, failure):
                 return
             left = await self._assignable_part(change, failure, checks)
             # A list may contain roles that stay, and one of those may be the deleted one.
@@ -146,6 +144,25 @@ class RoleSyncRun:
                 return
             change = left
         self._count(change, WriteOutcome.UNNEEDED, change)
+
+    def _is_final(self, change: MemberChange, failure: ApiError) -> bool:
+        """Record a failure that leaves nothing to try: the member has left, or all members would fail."""
+        if failure.code in {_UNKNOWN_MEMBER, _UNKNOWN_USER}:
+            self._count(change, WriteOutcome.LEFT, MemberChange(change.user_id))
+            return True
+        if _concerns_all(failure):
+            self.result.stopped_by = self.result.stopped_by or failure
+            return True
+        return False
+
+    async def _outlasts(self, failure: ApiError, tries: int, part: Call) -> bool:
+        """Wait if Redis did not answer; return whether to try again. A run may take hours, and Redis may restart."""
+        if failure.reason != "BROKER_UNAVAILABLE":
+            return False
+        try:
+            return await self._writer.pause(tries, part)
+        except ApiError:  # the drain has begun
+            return False
 
     def _count(self, change: MemberChange, outcome: WriteOutcome, done: MemberChange) -> None:
         result = self.result

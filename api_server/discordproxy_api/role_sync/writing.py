@@ -76,6 +76,10 @@ class MemberRoleWriter:
             return WriteOutcome.LEFT, MemberChange(change.user_id)
         return (WriteOutcome.CHANGED if done else WriteOutcome.UNNEEDED), done
 
+    async def pause(self, attempt: int, call: Call) -> bool:
+        """Wait before another attempt; return False if there is none. Raises ApiError if the drain begins."""
+        return await self._rest.pause(attempt, call)
+
     async def _write(self, parameters: dict[str, str], change: MemberChange, call: Call) -> MemberChange:
         """Send the request for what is needed. If its outcome is unknown, determine anew what is needed."""
         done = MemberChange(change.user_id)

@@ -92,6 +92,14 @@ class Syncs:
 
         await eventually(are_shown)
 
+    async def until_right(self, *, except_for: int = 0) -> None:
+        """Return when the caches show that only so many members are wrong: all events have arrived."""
+
+        async def is_right() -> bool:
+            return (await self.sync(dry_run=True, worker=-1)).plan.members == except_for
+
+        await eventually(is_right)
+
     async def change_at_discord(self, user_id: int, roles: set[int]) -> None:
         """Change a member's roles as a moderator, and return when the caches show it."""
         self.cluster.discord.people.edit_member(self.made.guild_id, user_id, {"roles": list(map(str, roles))})

@@ -43,6 +43,7 @@ async def test_five_thousand_members_and_twenty_roles(guild_of):
         assert len(syncs.requests()) == len(syncs.writes())
         assert made.wrong_now() == set()
 
+        await syncs.until_right()
         again = await syncs.sync()
         assert (again.plan.members, again.report.changed, again.report.complete) == (0, 0, True)
         assert len(syncs.writes()) == len(made.wrong)
