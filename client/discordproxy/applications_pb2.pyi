@@ -128,6 +128,8 @@ class Application(_message.Message):
     EXPLICIT_CONTENT_FILTER_FIELD_NUMBER: _builtins.int
     MAX_PARTICIPANTS_FIELD_NUMBER: _builtins.int
     FLAGS_NEW_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    ELIGIBLE_OAUTH2_SCOPES_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     name: _builtins.str
     icon: _builtins.str
@@ -161,6 +163,8 @@ class Application(_message.Message):
     """of activities; -1: no limit"""
     flags_new: _builtins.str
     """all flags, a decimal bit set"""
+    type: _builtins.int
+    """4 guild role subscriptions; 0: none"""
     @_builtins.property
     def rpc_origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -179,6 +183,8 @@ class Application(_message.Message):
     def install_params(self) -> Global___Application.InstallParams: ...
     @_builtins.property
     def integration_types_config(self) -> Global___Application.IntegrationTypesConfig: ...
+    @_builtins.property
+    def eligible_oauth2_scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -216,10 +222,12 @@ class Application(_message.Message):
         explicit_content_filter: _builtins.int = ...,
         max_participants: _builtins.int = ...,
         flags_new: _builtins.str = ...,
+        type: _builtins.int = ...,
+        eligible_oauth2_scopes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "install_params", b"install_params", "integration_types_config", b"integration_types_config", "owner", b"owner", "team", b"team"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approximate_guild_count", b"approximate_guild_count", "approximate_user_authorization_count", b"approximate_user_authorization_count", "approximate_user_install_count", b"approximate_user_install_count", "bot", b"bot", "bot_public", b"bot_public", "bot_require_code_grant", b"bot_require_code_grant", "cover_image", b"cover_image", "custom_install_url", b"custom_install_url", "description", b"description", "event_webhooks_status", b"event_webhooks_status", "event_webhooks_types", b"event_webhooks_types", "event_webhooks_url", b"event_webhooks_url", "explicit_content_filter", b"explicit_content_filter", "flags", b"flags", "flags_new", b"flags_new", "guild_id", b"guild_id", "icon", b"icon", "id", b"id", "install_params", b"install_params", "integration_types_config", b"integration_types_config", "interactions_endpoint_url", b"interactions_endpoint_url", "max_participants", b"max_participants", "name", b"name", "owner", b"owner", "primary_sku_id", b"primary_sku_id", "privacy_policy_url", b"privacy_policy_url", "redirect_uris", b"redirect_uris", "role_connections_verification_url", b"role_connections_verification_url", "rpc_origins", b"rpc_origins", "slug", b"slug", "tags", b"tags", "team", b"team", "terms_of_service_url", b"terms_of_service_url", "verify_key", b"verify_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approximate_guild_count", b"approximate_guild_count", "approximate_user_authorization_count", b"approximate_user_authorization_count", "approximate_user_install_count", b"approximate_user_install_count", "bot", b"bot", "bot_public", b"bot_public", "bot_require_code_grant", b"bot_require_code_grant", "cover_image", b"cover_image", "custom_install_url", b"custom_install_url", "description", b"description", "eligible_oauth2_scopes", b"eligible_oauth2_scopes", "event_webhooks_status", b"event_webhooks_status", "event_webhooks_types", b"event_webhooks_types", "event_webhooks_url", b"event_webhooks_url", "explicit_content_filter", b"explicit_content_filter", "flags", b"flags", "flags_new", b"flags_new", "guild_id", b"guild_id", "icon", b"icon", "id", b"id", "install_params", b"install_params", "integration_types_config", b"integration_types_config", "interactions_endpoint_url", b"interactions_endpoint_url", "max_participants", b"max_participants", "name", b"name", "owner", b"owner", "primary_sku_id", b"primary_sku_id", "privacy_policy_url", b"privacy_policy_url", "redirect_uris", b"redirect_uris", "role_connections_verification_url", b"role_connections_verification_url", "rpc_origins", b"rpc_origins", "slug", b"slug", "tags", b"tags", "team", b"team", "terms_of_service_url", b"terms_of_service_url", "type", b"type", "verify_key", b"verify_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,6 +276,7 @@ class TeamMember(_message.Message):
     TEAM_ID_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
     membership_state: _builtins.int
     """1 invited, 2 accepted"""
     team_id: _builtins.int
@@ -275,6 +284,8 @@ class TeamMember(_message.Message):
     """"admin", "developer" or "read_only"; the owner's is empty"""
     @_builtins.property
     def user(self) -> _users_pb2.User: ...
+    @_builtins.property
+    def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -282,10 +293,11 @@ class TeamMember(_message.Message):
         team_id: _builtins.int = ...,
         user: _users_pb2.User | None = ...,
         role: _builtins.str = ...,
+        permissions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["membership_state", b"membership_state", "role", b"role", "team_id", b"team_id", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["membership_state", b"membership_state", "permissions", b"permissions", "role", b"role", "team_id", b"team_id", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -850,7 +850,7 @@ class DiscordApiStub(object):
                 _registered_method=True)
         self.GetScheduledEvent = channel.unary_unary(
                 '/discord_api.DiscordApi/GetScheduledEvent',
-                request_serializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventId.SerializeToString,
+                request_serializer=discordproxy_dot_scheduled__event__users__pb2.GetScheduledEventRequest.SerializeToString,
                 response_deserializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventResponse.FromString,
                 _registered_method=True)
         self.ListScheduledEventUsers = channel.unary_unary(
@@ -3198,7 +3198,7 @@ def add_DiscordApiServicer_to_server(servicer, server):
             ),
             'GetScheduledEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.GetScheduledEvent,
-                    request_deserializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventId.FromString,
+                    request_deserializer=discordproxy_dot_scheduled__event__users__pb2.GetScheduledEventRequest.FromString,
                     response_serializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventResponse.SerializeToString,
             ),
             'ListScheduledEventUsers': grpc.unary_unary_rpc_method_handler(
@@ -7625,7 +7625,7 @@ class DiscordApi(object):
             request,
             target,
             '/discord_api.DiscordApi/GetScheduledEvent',
-            discordproxy_dot_scheduled__events__pb2.ScheduledEventId.SerializeToString,
+            discordproxy_dot_scheduled__event__users__pb2.GetScheduledEventRequest.SerializeToString,
             discordproxy_dot_scheduled__events__pb2.ScheduledEventResponse.FromString,
             options,
             channel_credentials,

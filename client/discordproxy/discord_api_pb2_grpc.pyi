@@ -281,6 +281,7 @@ from discordproxy.roles_pb2 import RoleResponse as RoleResponse
 from discordproxy.scheduled_event_users_pb2 import CountScheduledEventUsersRequest as CountScheduledEventUsersRequest
 from discordproxy.scheduled_event_users_pb2 import CreateScheduledEventExceptionRequest as CreateScheduledEventExceptionRequest
 from discordproxy.scheduled_event_users_pb2 import EditScheduledEventExceptionRequest as EditScheduledEventExceptionRequest
+from discordproxy.scheduled_event_users_pb2 import GetScheduledEventRequest as GetScheduledEventRequest
 from discordproxy.scheduled_event_users_pb2 import ListScheduledEventExceptionUsersRequest as ListScheduledEventExceptionUsersRequest
 from discordproxy.scheduled_event_users_pb2 import ListScheduledEventUsersRequest as ListScheduledEventUsersRequest
 from discordproxy.scheduled_event_users_pb2 import ScheduledEventException as ScheduledEventException
@@ -719,7 +720,7 @@ class DiscordApiStub:
     """Returns the metadata of the application's linked roles."""
     SetRoleConnectionMetadata: _grpc.UnaryUnaryMultiCallable[_applications_pb2.SetRoleConnectionMetadataRequest, _applications_pb2.RoleConnectionMetadataResponse]
     """Replaces the metadata of the application's linked roles."""
-    GetScheduledEvent: _grpc.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _scheduled_events_pb2.ScheduledEventResponse]
+    GetScheduledEvent: _grpc.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.GetScheduledEventRequest, _scheduled_events_pb2.ScheduledEventResponse]
     """Returns a scheduled event."""
     ListScheduledEventUsers: _grpc.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.ListScheduledEventUsersRequest, _scheduled_event_users_pb2.ScheduledEventUsersResponse]
     """Returns users who are interested in a scheduled event, in ascending order of user id."""
@@ -1134,7 +1135,7 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """Returns the metadata of the application's linked roles."""
     SetRoleConnectionMetadata: _aio.UnaryUnaryMultiCallable[_applications_pb2.SetRoleConnectionMetadataRequest, _applications_pb2.RoleConnectionMetadataResponse]  # type: ignore[assignment]
     """Replaces the metadata of the application's linked roles."""
-    GetScheduledEvent: _aio.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _scheduled_events_pb2.ScheduledEventResponse]  # type: ignore[assignment]
+    GetScheduledEvent: _aio.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.GetScheduledEventRequest, _scheduled_events_pb2.ScheduledEventResponse]  # type: ignore[assignment]
     """Returns a scheduled event."""
     ListScheduledEventUsers: _aio.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.ListScheduledEventUsersRequest, _scheduled_event_users_pb2.ScheduledEventUsersResponse]  # type: ignore[assignment]
     """Returns users who are interested in a scheduled event, in ascending order of user id."""
@@ -2486,7 +2487,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def GetScheduledEvent(
         self,
-        request: _scheduled_events_pb2.ScheduledEventId,
+        request: _scheduled_event_users_pb2.GetScheduledEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduled_events_pb2.ScheduledEventResponse, _abc.Awaitable[_scheduled_events_pb2.ScheduledEventResponse]]:
         """Returns a scheduled event."""

@@ -138,11 +138,19 @@ class IntegrationApplication(_message.Message):
     ICON_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     BOT_FIELD_NUMBER: _builtins.int
+    COVER_IMAGE_FIELD_NUMBER: _builtins.int
+    PRIMARY_SKU_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     name: _builtins.str
     icon: _builtins.str
     """image hash"""
     description: _builtins.str
+    cover_image: _builtins.str
+    """image hash"""
+    primary_sku_id: _builtins.int
+    type: _builtins.int
+    """as in Application"""
     @_builtins.property
     def bot(self) -> _users_pb2.User: ...
     def __init__(
@@ -153,10 +161,13 @@ class IntegrationApplication(_message.Message):
         icon: _builtins.str = ...,
         description: _builtins.str = ...,
         bot: _users_pb2.User | None = ...,
+        cover_image: _builtins.str = ...,
+        primary_sku_id: _builtins.int = ...,
+        type: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "description", b"description", "icon", b"icon", "id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "cover_image", b"cover_image", "description", b"description", "icon", b"icon", "id", b"id", "name", b"name", "primary_sku_id", b"primary_sku_id", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -265,6 +265,8 @@ class EditInteractionResponseRequest(_message.Message):
     COMPONENTS_FIELD_NUMBER: _builtins.int
     COMPONENTS_JSON_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    POLL_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
     INTERACTION_TOKEN_FIELD_NUMBER: _builtins.int
     WITH_COMPONENTS_FIELD_NUMBER: _builtins.int
@@ -273,6 +275,7 @@ class EditInteractionResponseRequest(_message.Message):
     application_id: _builtins.int
     content: _builtins.str
     components_json: _builtins.str
+    flags: _builtins.int
     interaction_token: _builtins.str
     with_components: _builtins.bool
     @_builtins.property
@@ -283,6 +286,10 @@ class EditInteractionResponseRequest(_message.Message):
     def components(self) -> _containers.RepeatedCompositeFieldContainer[_components_pb2.Component]: ...
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.File]: ...
+    @_builtins.property
+    def poll(self) -> _components_pb2.Poll:
+        """only if the response was deferred"""
+
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.KeepAttachment]: ...
     @_builtins.property
@@ -299,22 +306,28 @@ class EditInteractionResponseRequest(_message.Message):
         components: _abc.Iterable[_components_pb2.Component] | None = ...,
         components_json: _builtins.str = ...,
         files: _abc.Iterable[_messages_pb2.File] | None = ...,
+        poll: _components_pb2.Poll | None = ...,
+        flags: _builtins.int | None = ...,
         attachments: _abc.Iterable[_messages_pb2.KeepAttachment] | None = ...,
         interaction_token: _builtins.str = ...,
         with_components: _builtins.bool | None = ...,
         clear: _abc.Iterable[_builtins.str] | None = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "content", b"content", "options", b"options", "with_components", b"with_components"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_flags", b"_flags", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "content", b"content", "flags", b"flags", "options", b"options", "poll", b"poll", "with_components", b"with_components"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "application_id", b"application_id", "attachments", b"attachments", "clear", b"clear", "components", b"components", "components_json", b"components_json", "content", b"content", "embeds", b"embeds", "files", b"files", "interaction_token", b"interaction_token", "options", b"options", "with_components", b"with_components"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_flags", b"_flags", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "application_id", b"application_id", "attachments", b"attachments", "clear", b"clear", "components", b"components", "components_json", b"components_json", "content", b"content", "embeds", b"embeds", "files", b"files", "flags", b"flags", "interaction_token", b"interaction_token", "options", b"options", "poll", b"poll", "with_components", b"with_components"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
     _WhichOneofArgType__content: _TypeAlias = _typing.Literal["_content", b"_content"]  # noqa: Y015
+    _WhichOneofReturnType__flags: _TypeAlias = _typing.Literal["flags"]  # noqa: Y015
+    _WhichOneofArgType__flags: _TypeAlias = _typing.Literal["_flags", b"_flags"]  # noqa: Y015
     _WhichOneofReturnType__with_components: _TypeAlias = _typing.Literal["with_components"]  # noqa: Y015
     _WhichOneofArgType__with_components: _TypeAlias = _typing.Literal["_with_components", b"_with_components"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content) -> _WhichOneofReturnType__content | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flags) -> _WhichOneofReturnType__flags | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__with_components) -> _WhichOneofReturnType__with_components | None: ...
 

@@ -99,6 +99,7 @@ class ListEntitlementsRequest(_message.Message):
     GUILD_ID_FIELD_NUMBER: _builtins.int
     EXCLUDE_ENDED_FIELD_NUMBER: _builtins.int
     EXCLUDE_DELETED_FIELD_NUMBER: _builtins.int
+    ONLY_ACTIVE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     application_id: _builtins.int
     user_id: _builtins.int
@@ -115,6 +116,8 @@ class ListEntitlementsRequest(_message.Message):
     """default false"""
     exclude_deleted: _builtins.bool
     """default true"""
+    only_active: _builtins.bool
+    """only those that are valid now"""
     @_builtins.property
     def sku_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """only of these offerings, up to 100"""
@@ -133,11 +136,12 @@ class ListEntitlementsRequest(_message.Message):
         guild_id: _builtins.int = ...,
         exclude_ended: _builtins.bool | None = ...,
         exclude_deleted: _builtins.bool | None = ...,
+        only_active: _builtins.bool | None = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "_exclude_deleted", b"_exclude_deleted", "_exclude_ended", b"_exclude_ended", "_limit", b"_limit", "after", b"after", "before", b"before", "exclude_deleted", b"exclude_deleted", "exclude_ended", b"exclude_ended", "limit", b"limit", "options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "_exclude_deleted", b"_exclude_deleted", "_exclude_ended", b"_exclude_ended", "_limit", b"_limit", "_only_active", b"_only_active", "after", b"after", "before", b"before", "exclude_deleted", b"exclude_deleted", "exclude_ended", b"exclude_ended", "limit", b"limit", "only_active", b"only_active", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "_exclude_deleted", b"_exclude_deleted", "_exclude_ended", b"_exclude_ended", "_limit", b"_limit", "after", b"after", "application_id", b"application_id", "before", b"before", "exclude_deleted", b"exclude_deleted", "exclude_ended", b"exclude_ended", "guild_id", b"guild_id", "limit", b"limit", "options", b"options", "sku_ids", b"sku_ids", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "_exclude_deleted", b"_exclude_deleted", "_exclude_ended", b"_exclude_ended", "_limit", b"_limit", "_only_active", b"_only_active", "after", b"after", "application_id", b"application_id", "before", b"before", "exclude_deleted", b"exclude_deleted", "exclude_ended", b"exclude_ended", "guild_id", b"guild_id", "limit", b"limit", "only_active", b"only_active", "options", b"options", "sku_ids", b"sku_ids", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after: _TypeAlias = _typing.Literal["after"]  # noqa: Y015
     _WhichOneofArgType__after: _TypeAlias = _typing.Literal["_after", b"_after"]  # noqa: Y015
@@ -149,6 +153,8 @@ class ListEntitlementsRequest(_message.Message):
     _WhichOneofArgType__exclude_ended: _TypeAlias = _typing.Literal["_exclude_ended", b"_exclude_ended"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__only_active: _TypeAlias = _typing.Literal["only_active"]  # noqa: Y015
+    _WhichOneofArgType__only_active: _TypeAlias = _typing.Literal["_only_active", b"_only_active"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__after) -> _WhichOneofReturnType__after | None: ...
     @_typing.overload
@@ -159,6 +165,8 @@ class ListEntitlementsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__exclude_ended) -> _WhichOneofReturnType__exclude_ended | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__only_active) -> _WhichOneofReturnType__only_active | None: ...
 
 Global___ListEntitlementsRequest: _TypeAlias = ListEntitlementsRequest  # noqa: Y015
 

@@ -64,6 +64,38 @@ class ScheduledEventUser(_message.Message):
 Global___ScheduledEventUser: _TypeAlias = ScheduledEventUser  # noqa: Y015
 
 @_typing.final
+class GetScheduledEventRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    GUILD_SCHEDULED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    WITH_USER_COUNT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    guild_id: _builtins.int
+    guild_scheduled_event_id: _builtins.int
+    with_user_count: _builtins.bool
+    """fills `user_count`"""
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        guild_id: _builtins.int = ...,
+        guild_scheduled_event_id: _builtins.int = ...,
+        with_user_count: _builtins.bool | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_with_user_count", b"_with_user_count", "options", b"options", "with_user_count", b"with_user_count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_with_user_count", b"_with_user_count", "guild_id", b"guild_id", "guild_scheduled_event_id", b"guild_scheduled_event_id", "options", b"options", "with_user_count", b"with_user_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__with_user_count: _TypeAlias = _typing.Literal["with_user_count"]  # noqa: Y015
+    _WhichOneofArgType__with_user_count: _TypeAlias = _typing.Literal["_with_user_count", b"_with_user_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__with_user_count) -> _WhichOneofReturnType__with_user_count | None: ...
+
+Global___GetScheduledEventRequest: _TypeAlias = GetScheduledEventRequest  # noqa: Y015
+
+@_typing.final
 class ListScheduledEventUsersRequest(_message.Message):
     """At most one of `before` and `after` may be set."""
 

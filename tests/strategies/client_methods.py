@@ -99,7 +99,7 @@ IDS |= {"sticker_id": 32, "target_id": 33, "webhook_channel_id": 34, "exception_
 IDS |= {"guild_scheduled_event_exception_id": 37, "owner_id": 38, "subscription_id": 39}
 FLAGS = {"mute", "deaf", "temporary", "unique", "invitable", "with_counts", "crosspost", "suppress_embeds", "ephemeral"}
 FLAGS |= {"compute_prune_count", "with_member", "exclude_ended", "exclude_deleted", "is_canceled", "suppress"}
-FLAGS |= {"send_start_notification"}
+FLAGS |= {"send_start_notification", "with_user_count"}
 OTHER = {
     "overwrite": PermissionOverwrite(id=17, allow=3),
     "embed": Embed(title="t"),

@@ -16,6 +16,10 @@ def _sticker(request: ApiRequest) -> Json:
     return about | {"guild_id": next(iter(request.world.guilds), request.world.bot_id)}
 
 
+def _sticker_pack(_request: ApiRequest) -> Json:
+    return {"sku_id": "1", "name": "pack", "description": None, "stickers": []}
+
+
 def _sound(_request: ApiRequest) -> Json:
     return {"name": "sound", "volume": 1.0, "emoji_id": None, "emoji_name": None, "available": True}
 
@@ -29,6 +33,13 @@ def _stage(request: ApiRequest) -> Json:
 def _rule(request: ApiRequest) -> Json:
     about: Json = {"name": "rule", "creator_id": request.world.bot_id, "event_type": 1, "trigger_type": 3}
     return about | {"trigger_metadata": {}, "actions": [], "enabled": False, "exempt_roles": [], "exempt_channels": []}
+
+
+def _join_request(request: ApiRequest) -> Json:
+    sent = request.body if isinstance(request.body, dict) else {}
+    status: Json = {"application_status": sent.get("action", "SUBMITTED"), "rejection_reason": None}
+    now = request.world.now_iso()
+    return {"created_at": now, "reviewed_at": now if sent else None, "user_id": request.world.bot_id, **status}
 
 
 def _entitlement(request: ApiRequest) -> Json:
@@ -84,6 +95,8 @@ _MAKERS: dict[str, tuple[str, Callable[[ApiRequest], Json]]] = {
     "stage-instances": ("id", _stage),
     "rules": ("id", _rule),
     "templates": ("code", _template),
+    "requests": ("id", _join_request),
+    "sticker-packs": ("id", _sticker_pack),
     "entitlements": ("id", _entitlement),
     "exceptions": ("event_exception_id", _exception),
     "subscriptions": ("id", _subscription),
@@ -92,7 +105,16 @@ _MAKERS: dict[str, tuple[str, Callable[[ApiRequest], Json]]] = {
 
 
 _NOT_RETURNED = frozenset(
-    {"image", "sound", "file", "owner_id", "owner_type", "original_scheduled_start_time", "send_start_notification"}
+    {
+        "action",
+        "image",
+        "sound",
+        "file",
+        "owner_id",
+        "owner_type",
+        "original_scheduled_start_time",
+        "send_start_notification",
+    }
 )
 
 

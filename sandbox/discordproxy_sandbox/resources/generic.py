@@ -131,6 +131,8 @@ def _written(status: int) -> Handler:
             return ApiAnswer(status, gone if status == 200 else None)  # noqa: PLR2004 - OK
         if status == 204:  # noqa: PLR2004 - No Content
             return ApiAnswer(204)
+        if request.template.endswith("/prune"):
+            return ApiAnswer(status, empty(request))
         if stored.is_setting(request):
             return ApiAnswer(status, stored.set_setting(request, empty(request)))
         if isinstance(request.body, list):

@@ -35,6 +35,15 @@ _EVENTS: Mapping[str, str] = {
 }
 """Collection -> prefix of the events about its objects."""
 
+_KEYWORDS: Json = {"keyword_filter": [], "regex_patterns": [], "allow_list": []}
+_TRIGGER_METADATA: Mapping[int, Json] = {
+    1: _KEYWORDS,
+    4: {"presets": [], "allow_list": []},
+    5: {"mention_total_limit": 0, "mention_raid_protection_enabled": False},
+    6: _KEYWORDS,
+}
+"""Trigger type of an auto moderation rule -> its metadata with defaults."""
+
 _SETTINGS = frozenset(
     {
         f"{_GUILD}/incident-actions",
@@ -98,9 +107,17 @@ def put(request: ApiRequest, made: Json) -> Json:
     own_id = _own_id(request) if single else str(made[_KEYS.get(name, "id")])
     known = get(request) if single else None
     sent = {key: value for key, value in request.body.items() if key not in {"image", "sound", "file"}}
-    objects[own_id] = made if known is None else known | sent
+    changed = made if known is None else known | sent
+    objects[own_id] = _with_metadata(changed) if name == "rules" else changed
     _emit(request, "UPDATE" if single else "CREATE", objects[own_id])
     return objects[own_id]
+
+
+def _with_metadata(rule: Json) -> Json:
+    """Return an auto moderation rule with all metadata of its trigger and of its actions."""
+    empty = _TRIGGER_METADATA.get(rule["trigger_type"], {})
+    actions = [{**action, "metadata": action.get("metadata") or {}} for action in rule["actions"] or ()]
+    return rule | {"trigger_metadata": {**empty, **(rule["trigger_metadata"] or {})}, "actions": actions}
 
 
 def delete(request: ApiRequest) -> Json:

@@ -12,10 +12,10 @@ from discordproxy.discord_api_pb2 import (
     CountScheduledEventUsersRequest,
     CreateScheduledEventExceptionRequest,
     EditScheduledEventExceptionRequest,
+    GetScheduledEventRequest,
     ListScheduledEventExceptionUsersRequest,
     ListScheduledEventUsersRequest,
     ScheduledEventExceptionId,
-    ScheduledEventId,
 )
 
 if TYPE_CHECKING:
@@ -39,10 +39,20 @@ class EventUserCalls(Calls):
     """Calls about the users and exceptions of scheduled events."""
 
     def get_scheduled_event(
-        self, guild_id: int, guild_scheduled_event_id: int, **call: Unpack[CallArguments]
+        self,
+        guild_id: int,
+        guild_scheduled_event_id: int,
+        *,
+        with_user_count: bool = False,
+        **call: Unpack[CallArguments],
     ) -> ScheduledEvent:
-        """Return a scheduled event."""
-        request = make(ScheduledEventId, guild_id=guild_id, guild_scheduled_event_id=guild_scheduled_event_id)
+        """Return a scheduled event. `with_user_count` fills its `user_count`."""
+        request = make(
+            GetScheduledEventRequest,
+            guild_id=guild_id,
+            guild_scheduled_event_id=guild_scheduled_event_id,
+            with_user_count=with_user_count or None,
+        )
         return self._read(self.stub.GetScheduledEvent, request, **call).scheduled_event
 
     def list_scheduled_event_users(

@@ -413,7 +413,7 @@ REQUESTS: dict[str, Request] = {
         Made.nothing,
         lambda: pb.SetRoleConnectionMetadataRequest(application_id=BOT, metadata=[METADATA]),
     ),
-    "GetScheduledEvent": (Made.event, pb.ScheduledEventId),
+    "GetScheduledEvent": (Made.event, lambda **ids: pb.GetScheduledEventRequest(**ids, with_user_count=True)),
     "ListScheduledEventUsers": (Made.event, pb.ListScheduledEventUsersRequest),
     "CountScheduledEventUsers": (Made.event, pb.CountScheduledEventUsersRequest),
     "CreateScheduledEventException": (
