@@ -29,7 +29,7 @@ FORUM_MESSAGE = range(2, 30)
 WRAPPED = {"discord_api.Message.message_snapshots": "message"}
 """Lists of objects with a single key, which the contract omits."""
 
-OPAQUE = frozenset({"google.protobuf.Struct", "google.protobuf.Duration"})
+OPAQUE = frozenset({f"google.protobuf.{name}" for name in ("Struct", "Value", "Duration")})
 
 
 @dataclass

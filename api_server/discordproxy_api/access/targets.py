@@ -94,7 +94,7 @@ def targets_reader(rpc: Rpc) -> Reader:
     unrestricted = route in _UNRESTRICTED
     by_token = rpc.no_bot_auth or "interaction_token" in fields
     unplaced = not (placed or to_users or unrestricted or by_token)
-    optional = rpc.name in _EVERYWHERE_WITHOUT_GUILD
+    optional = rpc.name in _EVERYWHERE_WITHOUT_GUILD or route in _PLACED_BY_BODY
 
     def read(request: Any) -> Targets:
         found = _Collector()
