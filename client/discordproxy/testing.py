@@ -25,10 +25,10 @@ import grpc
 
 from discordproxy._fake.answers import respond
 from discordproxy._fake.channels import AsyncChannel, Call, SyncChannel
-from discordproxy._fake.commands import APP
 from discordproxy._fake.events import EventLog
+from discordproxy._fake.procedures.commands import APP
+from discordproxy._fake.procedures.role_sync import TooManyRemovalsError, sync_guild_roles
 from discordproxy._fake.results import Results
-from discordproxy._fake.role_sync import TooManyRemovalsError, sync_guild_roles
 from discordproxy._fake.world import FakeWorld, HttpRefusalError
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy.events_pb2 import Event

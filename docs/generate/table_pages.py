@@ -1,6 +1,7 @@
 """The reference of keys, metrics and HTTP paths: their tables from the pages that explain them, with types."""
 
 import re
+from collections.abc import Iterable, Sequence
 
 from contract_source import ROOT
 from discordproxy_api.access.keys import KeyEntry
@@ -31,7 +32,7 @@ def _keys() -> str:
     found = []
     for names, meaning, default in rows("security.md", "| setting | meaning | default |"):
         kinds = [values(KeyEntry.model_fields[name]) for name in re.findall(r"`(\w+)`", names)]
-        found.append((names, cell(kinds[0]), _absolute(meaning), default))
+        found.append((names, cell(kinds[0]), _linked(meaning, "security.md"), default))
     return (
         "# Keys and their scopes\n\nOne table `[[keys]]` of the file that `DISCORDPROXY_KEYS_FILE` names. "
         "[Security](../security.md#keys) explains keys and has an example.\n\n"
@@ -39,9 +40,13 @@ def _keys() -> str:
     )
 
 
-def _absolute(text: str) -> str:
-    """Return text whose links inside the page of security lead there."""
-    return text.replace("](#", "](../security.md#")
+def _linked(text: str, page: str) -> str:
+    """Return text of a page of `docs/` with links that work on a page of the reference."""
+    return re.sub(r"\]\((?!https?:|#)", "](../", text).replace("](#", f"](../{page}#")
+
+
+def _linked_rows(found: Iterable[Sequence[str]], page: str) -> list[tuple[str, ...]]:
+    return [tuple(_linked(each, page) for each in row) for row in found]
 
 
 def _metrics() -> str:
@@ -50,17 +55,17 @@ def _metrics() -> str:
     return (
         "# Metrics\n\nEvery worker exports its own at `/metrics` of its HTTP port: aggregate with `sum`, those of the "
         "gateway with `max`. [Operations](../operations.md#metrics) explains them.\n\n"
-        + table(("metric", "type", "labels", "meaning"), [tuple(row) for row in found])
+        + table(("metric", "type", "labels", "meaning"), _linked_rows(found, "operations.md"))
     )
 
 
 def _http() -> str:
     """Return the page of HTTP paths and of the REST port's answers."""
-    paths = table(("path", "content"), [tuple(row) for row in rows("operations.md", "| path | content |")])
-    answers = table(("status", "case"), [tuple(row) for row in rows("rest-port.md", "| status | case |")])
+    paths = table(("path", "content"), _linked_rows(rows("operations.md", "| path | content |"), "operations.md"))
+    answers = table(("status", "case"), _linked_rows(rows("rest-port.md", "| status | case |"), "rest-port.md"))
     options = table(
         ("in the path", "header", "meaning"),
-        [tuple(row) for row in rows("rest-port.md", "| in the path | header | meaning |")],
+        _linked_rows(rows("rest-port.md", "| in the path | header | meaning |"), "rest-port.md"),
     )
     return (
         "# HTTP\n\n## The port for operators\n\n`DISCORDPROXY_HTTP_PORT`, one for each worker; "

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from discordproxy._fake import commands, guilds, members, messages
+from discordproxy._fake import guilds, members, messages
 from discordproxy._fake.objects import echo
+from discordproxy._fake.procedures import commands
 from discordproxy.discord_api_pb2 import ApiResponse
 
 if TYPE_CHECKING:

@@ -59,16 +59,17 @@ async def test_client(proxy):
 
 
 def test_role_sync(proxy, capsys):
-    proxy.add_role(7, id=71)
-    proxy.add_role(7, id=72, managed=True)
-    member = proxy.add_member(7, 201, roles=[])
+    guild, pilot, director, user = 300000000000000001, 400000000000000003, 400000000000000004, 200000000000000001
+    proxy.add_role(guild, id=pilot)
+    proxy.add_role(guild, id=director, managed=True)
+    member = proxy.add_member(guild, user, roles=[])
     (program,) = programs("role-sync.md")
     exec(compile(program, "role-sync.md", "exec"), {})
-    assert list(member.roles) == [71]
+    assert list(member.roles) == [pilot]
     assert capsys.readouterr().out.splitlines() == [
-        "201 gains [71] loses []",
+        f"{user} gains [{pilot}] loses []",
         "1 members changed; [] failed",
-        "72 MANAGED MANAGED",
+        f"{director} MANAGED MANAGED",
     ]
 
 

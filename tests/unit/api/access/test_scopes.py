@@ -116,7 +116,11 @@ def test_every_rpc_has_a_reach_that_can_be_judged():
     of_a_webhook = {"DeleteWebhook", "GetWebhook", "EditWebhook"}
     words = ("Application", "CurrentUser", "Entitlement", "RoleConnection", "Subscription")
     of_the_application = {name for name in unplaced if any(word in name for word in words)} | {"GetGuildTemplate"}
-    decided = of_an_invite | of_a_webhook | {"CreateStageInstance", "GetInviteTargetUsersJob", "GetSticker", "ListGuilds", "Request"}
+    decided = (
+        of_an_invite
+        | of_a_webhook
+        | {"CreateStageInstance", "GetInviteTargetUsersJob", "GetSticker", "ListGuilds", "Request"}
+    )
     of_all_guilds = {"SyncCommands", "ListCommands", "ReleaseCommands"}  # without a guild
     assert unplaced <= decided | of_the_application | of_all_guilds, unplaced
     for name in of_all_guilds:
