@@ -7,9 +7,10 @@
 
 The server is `discordproxyserver` with default settings, one worker and its private Valkey; only the bot's global limit
 is raised. Discord is a stand-in that answers at once and never limits; the gateway is the sandbox's. Each caller sends
-to a channel of its own. Figures are medians over the rounds, CPU time in microseconds per call: of the worker process,
-of Redis, and of all processes of the server. `scripts` and `commands` are what Redis runs per call; `echoes` is the
-worker's CPU time in those of the echo of the same round.
+to a channel of its own: over gRPC, through the REST port, or directly to the stand-in. Figures are medians over the
+rounds, CPU time in microseconds per call: of the worker process, of Redis, and of all processes of the server.
+`scripts` and `commands` are what Redis runs per call; `echoes` is the worker's CPU time in those of the echo of the
+same round, and `added` the latency minus that of a direct request of the same round.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from fakes.ports import free_port
 
 OUTPUT = ROOT / "build" / "bench-speed.json"
 ECHO, SEND = "echo", "SendChannelMessage"
+DIRECT, REST, POST = "direct", "REST port", "POST"
 CHECK = "health check"
 READS = ("GetGuild", "GetChannel", CHECK)
 PACED_CALLERS = 16
@@ -71,21 +73,26 @@ async def echo_server(stack: AsyncExitStack, folder: Path) -> Subject:
     return Subject(ECHO, SEND, port, process.pid)
 
 
-async def stand_in(stack: AsyncExitStack, folder: Path) -> int:
-    """Start Discord; returns its port."""
+async def stand_in(stack: AsyncExitStack, folder: Path) -> Subject:
+    """Start Discord."""
     sandbox_port, port = await stack.enter_async_context(sandbox(folder)), free_port()
     process = await stack.enter_async_context(helper("stand_in", port, sandbox_port, cwd=folder))
     await opened(process, port)
-    return port
+    return Subject(DIRECT, POST, port, process.pid)
 
 
 async def our_server(stack: AsyncExitStack, discord_port: int, generator: LoadGenerator, log_level: str) -> Server:
     """Start Discord Proxy; returns once its caches hold the sandbox's guild."""
-    settings = {"DISCORDPROXY_GLOBAL_LIMIT": str(GLOBAL_LIMIT), "DISCORDPROXY_LOG_LEVEL": log_level}
+    settings = {
+        "DISCORDPROXY_GLOBAL_LIMIT": str(GLOBAL_LIMIT),
+        "DISCORDPROXY_LOG_LEVEL": log_level,
+        "DISCORDPROXY_REST_PORT": str(free_port()),
+    }
     server = await stack.enter_async_context(discord_proxy(discord_port, **settings))
     await opened(server.process, server.port)
     for name in READS:
         await generator.until_answered(name, server.port)
+    await generator.until_answered(POST, server.rest_port)
     return server
 
 
@@ -147,12 +154,16 @@ async def rounds(subjects: list[Subject], generator: LoadGenerator, options: arg
 
 
 def summary(samples: dict[str, dict[str, list[Sample]]]) -> dict[str, Any]:
-    """Return counts in sum, and medians with their spread of everything else; `echoes` is the ratio to the echo."""
+    """Return counts in sum, and medians with their spread of everything else.
+
+    `echoes` is the ratio to the echo, `added_ms` the difference to a direct request.
+    """
     found: dict[str, Any] = {}
     for name, by_callers in samples.items():
         for callers, taken in by_callers.items():
-            for sample, echo in zip(taken, samples[ECHO][callers], strict=True):
+            for sample, echo, direct in zip(taken, samples[ECHO][callers], samples[DIRECT][callers], strict=True):
                 sample["echoes"] = sample["worker_us"] / echo["worker_us"]
+                sample["added_ms"] = sample["p50_ms"] - direct["p50_ms"]
             counts = {key: int(sum(sample[key] for sample in taken)) for key in ("answered", "failed")}
             spreads = {key: figures.spread([sample[key] for sample in taken]) for key in taken[0] if key not in counts}
             found.setdefault(name, {})[callers] = counts | spreads
@@ -206,13 +217,14 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dp-bench-")))
         generator = await stack.enter_async_context(LoadGenerator())
-        discord_port = await stand_in(stack, folder)
+        direct = await stand_in(stack, folder)
         echo = await echo_server(stack, folder)
-        server = await our_server(stack, discord_port, generator, options.log_level)
+        server = await our_server(stack, direct.port, generator, options.log_level)
         worker, valkey = server.worker(), server.valkey()
         ours = [Subject(name, name, server.port, worker, valkey, server) for name in (SEND, *READS)]
-        others, skipped = await other_proxies(stack, discord_port, generator, folder, options.peers)
-        samples = await rounds([echo, *ours, *others], generator, options)
+        rest = Subject(REST, POST, server.rest_port, worker, valkey, server)
+        others, skipped = await other_proxies(stack, direct.port, generator, folder, options.peers)
+        samples = await rounds([echo, direct, *ours, rest, *others], generator, options)
         at_rate = await paced([each for each in ours if each.name != SEND], generator, options)
         functions = await functions_entered(server, generator, options)
     return {
@@ -229,6 +241,7 @@ COLUMNS = {
     "calls/s": ("calls_per_s", 0, True),
     "p50 ms": ("p50_ms", 2, False),
     "p99 ms": ("p99_ms", 2, False),
+    "added ms": ("added_ms", 2, True),
     "worker us": ("worker_us", 0, True),
     "echoes": ("echoes", 2, True),
     "redis us": ("redis_us", 0, True),

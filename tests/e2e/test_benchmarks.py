@@ -1,4 +1,4 @@
-"""A little of `make bench-speed`, `bench-footprint` and `bench-ratelimit`: they run, with possible figures."""
+"""A little of `bench-speed`, `bench-footprint`, `bench-ratelimit` and `bench-libraries`, with possible figures."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from discordproxy_ratelimit.route import route_of
 TESTS = Path(__file__).parents[1]
 CALLERS = ("1", "4")
 RULES = {"kind": "fixed", "limit": 1, "window_s": 60.0, "global_limit": 50, "rtt_s": 0.001, "jitter_s": 0.0}
-OURS = {"SendChannelMessage", "GetGuild", "GetChannel", "health check"}
+OURS = {"SendChannelMessage", "GetGuild", "GetChannel", "health check", "REST port"}
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,7 +46,7 @@ def medians(figures: dict[str, Any]) -> dict[str, float]:
 async def test_speed(tmp_path):
     scale = ("--rounds", "2", "--seconds", "0.2", "--callers", *CALLERS, "--profiled-calls", "20", "--peers", "none")
     result = await result_of("bench_speed", *scale, folder=tmp_path)
-    assert set(result["subjects"]) == OURS | {"echo"}
+    assert set(result["subjects"]) == OURS | {"echo", "direct"}
     for name, by_callers in result["subjects"].items():
         assert set(by_callers) == set(CALLERS)
         for figures in by_callers.values():
@@ -59,6 +59,7 @@ async def test_speed(tmp_path):
             assert found["echoes"] > 0
             assert ("redis_us" in found) == (name in OURS)
     assert {medians(figures)["echoes"] for figures in result["subjects"]["echo"].values()} == {1}
+    assert {medians(figures)["added_ms"] for figures in result["subjects"]["direct"].values()} == {0}
     for by_callers in (result["subjects"][name] for name in OURS - {"health check"}):
         for figures in by_callers.values():
             assert all(medians(figures)[name] > 0 for name in ("redis_us", "scripts_per_call", "commands_per_call"))
@@ -100,3 +101,13 @@ async def test_the_scenarios_workers_reach_their_discord(tmp_path):
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_libraries(tmp_path):
+    scale = ("--scenarios", "quick", "--buckets", "fixed", "--callers", "discord.py", "grpc", "grpc")
+    result = await result_of("bench_libraries", *scale, folder=tmp_path)
+    (row,) = result["rows"]
+    assert row["callers"] == "discord.py grpc grpc"
+    assert row["messages"] == 20
+    assert not any(row[name] for name in ("raised", "avoidable_429", "lost", "doubled"))
+    assert row["seconds"] > 1, "the second window"

@@ -103,7 +103,7 @@ async def _health_check(port: int, _: int) -> AsyncIterator[Call]:
 async def _post(port: int, caller: int) -> AsyncIterator[Call]:
     """Send the message as a request of Discord's API, for proxies that speak HTTP."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    headers = {"Host": f"127.0.0.1:{port}", "Authorization": "Bot bench", "Content-Type": "application/json"}
+    headers = {"Host": f"127.0.0.1:{port}", "Authorization": "Bot dpk_bench", "Content-Type": "application/json"}
     path = f"/api/v10/channels/{FIRST_CHANNEL + caller}/messages"
     wanted = http1.write(f"POST {path} HTTP/1.1", headers, orjson.dumps(BODY))
 

@@ -115,6 +115,11 @@ class Server:
     folder: Path
 
     @property
+    def rest_port(self) -> int:
+        """The port of Discord's HTTP API."""
+        return int(self.environment["DISCORDPROXY_REST_PORT"])
+
+    @property
     def pids(self) -> list[int]:
         """All processes of the server."""
         return procfs.descendants(self.process.pid)

@@ -1,0 +1,210 @@
+"""Runs a scenario with unchanged Discord libraries: a server, a local Discord, and a process for each caller."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.libraries.caller import Answered
+from bench.ratelimit.scenarios import JITTER_S, RTT_S, Scenario
+from bench.speed.peers import FOLDER, Peer
+from bench.speed.programs import TESTS, discord_proxy, opened
+from discordproxy_sandbox.ledger import Ledger
+from discordproxy_sandbox.limits.book import LimitBook, RouteLimit
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from discordproxy_sandbox.world.objects import make_channel
+from fakes.eventually import eventually
+from fakes.ports import free_port, free_ports
+from processes.leash import LEASH
+
+HERE = Path(__file__).parent
+SEND = "POST /channels/{channel_id}/messages"
+GUILD, FIRST_CHANNEL = 300000000000000001, 500000000000001000
+WORKERS = 2
+LEAD_S = 0.5
+"""Time between the start signal and the first message, so that every caller has read it."""
+
+_NPM = "npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix {folder}"
+DISCORDJS = Peer(
+    "discordjs",
+    "",
+    FOLDER / "discordjs-rest-2.6.3",
+    (f"{_NPM} @discordjs/rest@2.6.3",),
+    f"node {HERE}/use_discordjs.cjs",
+)
+PROGRAMS = {
+    "discordjs": DISCORDJS.command(DISCORDJS.program),
+    "discord.py": [sys.executable, "-m", "bench.libraries.use_discord_py"],
+    "grpc": [sys.executable, "-m", "bench.libraries.use_grpc"],
+}
+
+
+@dataclass(frozen=True)
+class LibraryRow:
+    """One line of the table.
+
+    Attributes:
+        raised: calls that ended in an exception of their library.
+        out_of_order: messages that arrived behind a later one of the same caller and channel.
+        best_percent: share of the throughput of a perfect client, see `Scenario.best_s`.
+    """
+
+    scenario: str
+    bucket: str
+    callers: str
+    messages: int
+    raised: int
+    avoidable_429: int
+    lost: int
+    doubled: int
+    out_of_order: int
+    seconds: float
+    best_percent: float
+
+
+class Caller:
+    """One process with a library."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.name, self._process = name, process
+
+    async def ready(self, job: dict[str, Any]) -> None:
+        """Hand over the messages; return once the library is connected."""
+        self._write(job)
+        assert await self._read() == "ready"
+
+    async def send(self, begin_at: float) -> list[Answered]:
+        """Start at a time of the monotonic clock; return the outcome of each message."""
+        self._write(begin_at)
+        found = await self._read()
+        return [
+            Answered(label, submitted, answered, int(message), error)
+            for label, submitted, answered, message, error in found
+        ]
+
+    def _write(self, news: Any) -> None:
+        self._process.stdin.write(json.dumps(news).encode() + b"\n")
+
+    async def _read(self) -> Any:
+        line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} has ended with status {await self._process.wait()}")
+        return json.loads(line)
+
+
+@asynccontextmanager
+async def _caller(name: str) -> AsyncIterator[Caller]:
+    process = await asyncio.create_subprocess_exec(
+        *LEASH,
+        *PROGRAMS[name],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "NODE_PATH": str(DISCORDJS.folder / "node_modules")},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**24,
+    )
+    try:
+        yield Caller(name, process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def _discord(scenario: Scenario, bucket: str) -> AsyncIterator[Sandbox]:
+    """Run a Discord with the limits of a scenario; nothing else is limited."""
+    limit = RouteLimit(limit=scenario.limit, window_s=scenario.window_s, kind=bucket)
+    limits = LimitBook(routes={SEND: limit}, global_limit=scenario.global_limit)
+    async with Sandbox(SandboxConfig(latency_s=RTT_S, jitter_s=JITTER_S, limits=limits)) as discord:
+        for number in range(scenario.channels):
+            discord.world.add_channel(make_channel(str(FIRST_CHANNEL + number), str(GUILD), f"load-{number}", 0, 0))
+        yield discord
+
+
+async def run(scenario: Scenario, bucket: str, callers: Sequence[str]) -> LibraryRow:
+    """Run one scenario; messages go to the callers in turn, those of one channel, too."""
+    async with AsyncExitStack() as stack:
+        discord = await stack.enter_async_context(_discord(scenario, bucket))
+        rest_port, pages = free_port(), free_ports(WORKERS)
+        server = await stack.enter_async_context(
+            discord_proxy(
+                discord.port,
+                DISCORDPROXY_REST_PORT=str(rest_port),
+                DISCORDPROXY_WORKERS=str(WORKERS),
+                DISCORDPROXY_HTTP_PORT=str(pages[0]),
+            )
+        )
+        for port in (server.port, rest_port, *pages):
+            await opened(server.process, port)
+        programs = [await stack.enter_async_context(_caller(name)) for name in callers]
+        messages = scenario.messages(len(callers))
+        for number, caller in enumerate(programs):
+            own = [
+                (each.label, str(FIRST_CHANNEL + each.channel), each.at) for each in messages if each.worker == number
+            ]
+            job = {"grpc": f"127.0.0.1:{server.port}", "rest": f"http://127.0.0.1:{rest_port}", "messages": own}
+            await caller.ready({**job, "token": server.environment["DISCORD_BOT_TOKEN"], "app": f"caller{number}"})
+        await _settled(discord)
+        begin_at = time.monotonic() + LEAD_S
+        sent = await asyncio.gather(*(caller.send(begin_at) for caller in programs))
+    for caller, answered in zip(callers, sent, strict=True):
+        for one in answered:
+            if one.error:
+                print(f"RAISED: {caller}: {one.error}", file=sys.stderr)  # noqa: T201 - a benchmark prints
+    return _row(scenario, bucket, callers, discord.ledger, sent)
+
+
+async def _settled(discord: Sandbox) -> None:
+    """Wait until the logins of server and libraries no longer count towards the global limit, then forget them."""
+    quiet_s, started = 1.5, asyncio.get_running_loop().time()
+    await eventually(
+        lambda: (
+            asyncio.get_running_loop().time() - started > quiet_s
+            and discord.clock() - max(each.arrived_at for each in discord.ledger.records) > quiet_s
+        )
+    )
+    discord.ledger.clear()
+
+
+def _row(
+    scenario: Scenario, bucket: str, callers: Sequence[str], ledger: Ledger, sent: Sequence[Sequence[Answered]]
+) -> LibraryRow:
+    every = [one for answered in sent for one in answered]
+    stored = {int(each.message_id) for each in ledger.stored}
+    channels = {message.label: message.channel for message in scenario.messages(len(callers))}
+    seconds = max(one.answered_at for one in every) - min(one.submitted_at for one in every)
+    return LibraryRow(
+        scenario=scenario.name,
+        bucket=bucket,
+        callers=" ".join(callers),
+        messages=len(every),
+        raised=sum(bool(one.error) for one in every),
+        avoidable_429=ledger.avoidable_429s,
+        lost=sum(one.message_id not in stored for one in every if not one.error),
+        doubled=ledger.duplicate_contents,
+        out_of_order=sum(_out_of_order(ledger, channels, answered) for answered in sent),
+        seconds=seconds,
+        best_percent=100 * scenario.best_s / seconds,
+    )
+
+
+def _out_of_order(ledger: Ledger, channels: dict[int, int], answered: Iterable[Answered]) -> int:
+    """Count a caller's messages that arrived behind one that it submitted later to the same channel."""
+    by_channel: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    for one in answered:
+        by_channel[channels[one.label]][one.message_id] = one.label
+    found = 0
+    for channel, labels in by_channel.items():
+        newest = -1
+        for message in map(int, ledger.order(FIRST_CHANNEL + channel)):
+            if message in labels:
+                found += labels[message] < newest
+                newest = max(newest, labels[message])
+    return found
