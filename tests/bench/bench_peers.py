@@ -44,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--buckets", nargs="+", choices=("fixed", "leaky"), default=["fixed", "leaky"])
     parser.add_argument("--at-once", type=int, default=1, help="scenarios that run at the same time")
     parser.add_argument("--within", type=float, default=90.0, help="seconds after which a call is given up")
+    parser.add_argument("--memory-rounds", type=int, default=1, help="rounds of the memory, which varies little")
     parser.add_argument("--channels", type=int, default=20_000, help="channels for the memory")
     parser.add_argument("--settle", type=float, default=5.0, help="seconds before memory is read")
     parser.add_argument(
@@ -68,7 +69,8 @@ async def run(found: Catalogue, options: argparse.Namespace) -> dict[str, Any]:
         "machine": machine(),
         "versions": versions(found),
         "settings": {
-            name: getattr(options, name) for name in ("rounds", "seconds", "callers", "workers", "within", "channels")
+            name: getattr(options, name)
+            for name in ("rounds", "seconds", "callers", "workers", "within", "channels", "memory_rounds")
         },
         "skipped": found.skipped,
     }

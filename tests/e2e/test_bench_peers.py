@@ -121,6 +121,7 @@ def result() -> dict[str, Any]:
             "callers": [1, 64],
             "workers": [2],
             "within": 90.0,
+            "memory_rounds": 1,
             "channels": 20_000,
         },
         "skipped": {"nirn-proxy": "no binary"},

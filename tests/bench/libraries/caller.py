@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,7 @@ async def serve(connect: Connect) -> None:
     A number in a line is the time at which the job's messages are sent; an object is a `Load` of messages to channels
     from `first_channel` on, and is followed by further lines.
     """
+    logging.disable(logging.WARNING)  # libraries write a line for each 429
     job = await _line()
     async with connect(job) as send:
         report("ready")

@@ -196,7 +196,7 @@ async def submitted(
     for (name, _), answered in zip(callers, sent, strict=True):
         errors = [one.error for one in answered if one.error]
         if errors:
-            print(f"RAISED: {name}: {len(errors)} times, first {errors[0]}", file=sys.stderr)  # noqa: T201 - a benchmark prints
+            print(f"RAISED: {name}: {len(errors)} times, first {errors[0].splitlines()[0][:160]}", file=sys.stderr)  # noqa: T201 - a benchmark prints
     return sent
 
 

@@ -23,7 +23,7 @@ async def memory(found: Catalogue, options: argparse.Namespace, folder: Path) ->
     taken: dict[str, list[dict[str, float]]] = {}
     async with AsyncExitStack() as stack:
         direct = await bench_speed.stand_in(stack, folder)
-        for _ in range(options.rounds):
+        for _ in range(options.memory_rounds):
             taken.setdefault(OURS, []).append(await _ours(direct.port, options))
             for peer in found.proxies:
                 taken.setdefault(peer.name, []).append(await _proxy(peer, direct.port, options, folder))

@@ -231,7 +231,9 @@ def _memory(result: Result, images: str) -> str:
         for name, found in result["memory"].items()
     ]
     chart = f"![Memory]({images}/peers-memory.svg)"
-    return "\n\n".join(("## Memory", chart, table(head, rows), MEMORY_NOTES))
+    rounds = result["settings"]["memory_rounds"]
+    notes = MEMORY_NOTES if rounds > 1 else f"{MEMORY_NOTES} Measured once: it varies little."
+    return "\n\n".join(("## Memory", chart, table(head, rows), notes))
 
 
 def _memory_chart(found: Result) -> str:

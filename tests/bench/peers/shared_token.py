@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -151,6 +152,7 @@ async def shared_token(running: list[Contender], options: argparse.Namespace) ->
         async with at_once:
             row = await _run(scenario, bucket, contender, options.within)
         taken.setdefault((scenario.name, bucket, contender.name), []).append(row)
+        print(f"{scenario.name} {bucket} {contender.name}: {row}", file=sys.stderr)  # noqa: T201 - progress
 
     for _ in range(options.rounds):
         for scenario in (SCENARIOS[name] for name in options.scenarios):
