@@ -113,7 +113,11 @@ def result() -> dict[str, Any]:
     megabytes = {"idle_mb": spread(130, 130, 130), "used_mb": spread(150, 149, 160), "failed": 0}
     about = {"at": "2026-11-30T12:00:00+00:00", "commit": "0123456789", "cores": 2, "processor": "a processor"}
     return {
-        "machine": about | {"load_at_start": 0.5, "load_at_end": 3.0},
+        "machine": about,
+        "runs": [
+            {"command": "make bench-peers", "load": 3.0, "sections": ["overhead"]},
+            {"command": "chrt -r 1 make bench-peers", "load": 1.0, "sections": ["memory"]},
+        ],
         "versions": {"Discord Proxy": "2.0.0"},
         "settings": {
             "rounds": 3,
@@ -133,7 +137,7 @@ def result() -> dict[str, Any]:
 
 
 def test_the_page_shows_ratios_first_and_peers_that_are_ahead():
-    page = report.markdown(result(), "make bench-peers", "images")
+    page = report.markdown(result(), "images")
     assert page.index("| **Discord Proxy, gRPC** | 3.0 (2.5 to 4.2) | 3.0 (2.5 to 4.2) |") < page.index(
         "| echo | 900 |"
     )
@@ -142,6 +146,8 @@ def test_the_page_shows_ratios_first_and_peers_that_are_ahead():
     assert "Not measured: nirn-proxy; no binary." in page
     assert "Other programs used the machine at the same time." in page
     assert "median of 3 interleaved rounds" in page
+    assert "\nmake bench-peers\nchrt -r 1 make bench-peers\n" in page
+    assert "load average 3 and 1" in page
     assert len([line for line in page.splitlines() if line.startswith("![")]) == len(report.charts(result())) == 3
 
 

@@ -2,8 +2,9 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import contextlib
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bench.libraries.runs import Caller, library
 from bench.peers.catalogue import OURS, Catalogue, Library, load_job
 from bench.speed import figures, peers, procfs
 from bench.speed.orders import Load
-from bench.speed.programs import LoadGenerator, Server, discord_proxy, opened
+from bench.speed.programs import LoadGenerator, discord_proxy, opened
 
 CALLERS = 64
 MAX_SECONDS = 600.0
@@ -47,16 +48,9 @@ def _load(call: str, port: int, options: argparse.Namespace) -> Load:
 async def _ours(discord_port: int, options: argparse.Namespace) -> dict[str, float]:
     async with discord_proxy(discord_port, DISCORDPROXY_GLOBAL_LIMIT=str(bench_speed.GLOBAL_LIMIT)) as server:
         await opened(server.process, server.port)
-        async with _serving(server):
-            pass  # the load generator shares pages of gRPC's libraries with the server, so it does not stay
+        async with LoadGenerator() as generator:  # it shares pages of libraries with the server, so it does not stay
+            await generator.until_answered("GetGuild", server.port)
         return await _measured(lambda: server.pids, bench_speed.SEND, server.port, options)
-
-
-@asynccontextmanager
-async def _serving(server: Server) -> AsyncIterator[LoadGenerator]:
-    async with LoadGenerator() as generator:
-        await generator.until_answered("GetGuild", server.port)
-        yield generator
 
 
 async def _proxy(peer: peers.Peer, discord_port: int, options: argparse.Namespace, folder: Path) -> dict[str, float]:
@@ -64,7 +58,9 @@ async def _proxy(peer: peers.Peer, discord_port: int, options: argparse.Namespac
         return await _measured(lambda: [pid], peer.call, port, options)
 
 
-async def _measured(pids: Any, call: str, port: int, options: argparse.Namespace) -> dict[str, float]:
+async def _measured(
+    pids: Callable[[], list[int]], call: str, port: int, options: argparse.Namespace
+) -> dict[str, float]:
     await asyncio.sleep(options.settle)
     idle = _pss(pids())
     async with LoadGenerator() as generator:
@@ -88,4 +84,8 @@ async def _of_library(caller: Caller, options: argparse.Namespace) -> dict[str, 
 
 
 def _pss(pids: list[int]) -> float:
-    return sum(procfs.memory_mb(pid)["pss"] for pid in pids)
+    total = 0.0
+    for pid in pids:
+        with contextlib.suppress(OSError):  # such as one that saves Redis' snapshot ends meanwhile
+            total += procfs.memory_mb(pid)["pss"]
+    return total

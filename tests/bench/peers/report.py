@@ -44,21 +44,27 @@ METHOD = """\
 
 - Ours is `discordproxyserver` with default settings and a private Valkey, with one worker unless stated. The peers have
   their default settings, too. The global limit is raised for the cost of a call and for memory.
-- Two processes of a peer, and two programs with a library, share the token as two workers of ours do.
-- Cost of a call: {seconds:g} s for each cell. The stand-in responds at once and never limits.
+- Two processes of a peer, and two programs with a library, share the token as two workers of ours do."""
+
+METHOD_OF_OVERHEAD = """\
+- Cost of a call: {seconds:g} s for each cell. The stand-in responds at once and never limits."""
+
+METHOD_OF_SCENARIOS = """\
 - The maximum is the throughput of a client that knows Discord's counters: 15 s for A, 11 s and a round trip for B. A
   call without a response after {within:g} s is cancelled.
-- `fixed` and `leaky` are the two kinds of buckets that Discord has. Headers do not show the kind.
+- `fixed` and `leaky` are the two kinds of buckets that Discord has. Headers do not show the kind."""
+
+REPEAT = """\
 - `make bench-peers ARGS=--peers` installs the peers. nirn-proxy and twilight's http-proxy have the address of Discord
   in their source: build them with the address from the variable `DISCORD_URL`, and set `NIRN_PROXY` and
   `TWILIGHT_HTTP_PROXY` to the paths of the binaries.
 - `build/bench-peers.json` contains all values."""
 
 
-def markdown(result: Result, command: str, images: str) -> str:
+def markdown(result: Result, images: str) -> str:
     """Return the page; `images` is the folder of the charts as its links name it."""
     sections = {"overhead": _overhead, "shared_token": _shared_token, "mixed": _mixed, "memory": _memory}
-    parts = [_head(result, command)]
+    parts = [_head(result)]
     parts += [section(result, images) for name, section in sections.items() if result.get(name)]
     return "\n\n".join([*parts, _method(result)]) + "\n"
 
@@ -95,23 +101,22 @@ def _shown(name: str) -> str:
     return f"**{name}**" if _is_ours(name) else name
 
 
-def _head(result: Result, command: str) -> str:
-    about = result["machine"]
-    load = f"{about['load_at_start']:.1f} before and {about['load_at_end']:.1f} after"
-    busy = max(about["load_at_start"], about["load_at_end"]) > about["cores"]
-    rounds = result["settings"]["rounds"]
-    median = (
-        f"the median of {rounds} interleaved rounds, the lowest and the highest in brackets"
-        if rounds > 1
-        else "of one round"
-    )
+def _head(result: Result) -> str:
+    about, runs = result["machine"], result["runs"]
+    rounds = result["settings"].get("rounds", 1)
+    median = f"the median of {rounds} interleaved rounds, the lowest and the highest in brackets"
+    commands = "\n".join(run["command"] for run in runs)
+    loads = " and ".join(f"{run['load']:.0f}" for run in runs)
     lines = [
         "# Measured comparison",
         f"Measured on {about['at'][:10]} at commit `{about['commit'][:7]}` by",
-        f"```bash\n{command}\n```",
-        f"on {about['cores']} cores ({about['processor']}), load average {load}. Every figure is {median}.",
+        f"```bash\n{commands}\n```",
+        (
+            f"on {about['cores']} cores ({about['processor']}), load average {loads}. Every figure is "
+            f"{median if rounds > 1 else 'of one round'}."
+        ),
     ]
-    if busy:
+    if max(run["load"] for run in runs) > about["cores"]:
         lines.append(BUSY)
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     lines += [f"Versions: {versions}.", *(f"Not measured: {name}; {why}." for name, why in result["skipped"].items())]
@@ -245,4 +250,10 @@ def _memory_chart(found: Result) -> str:
 
 
 def _method(result: Result) -> str:
-    return METHOD.format(**result["settings"])
+    settings = result["settings"]
+    lines = [METHOD]
+    if result.get("overhead"):
+        lines.append(METHOD_OF_OVERHEAD.format(**settings))
+    if result.get("shared_token") or result.get("mixed"):
+        lines.append(METHOD_OF_SCENARIOS.format(**settings))
+    return "\n".join([*lines, REPEAT])
