@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
+.PHONY: help run test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries screenshots clean
 
 help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -63,6 +63,9 @@ libraries: .venv/dev.stamp  ## run real Discord libraries (Python, Node 20) agai
 
 chaos: .venv/dev.stamp  ## kill, freeze and break every part for CHAOS_SECONDS (300), then verify every response
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)
+
+screenshots: .venv/dev.stamp  ## take the documentation's pictures of the status page; requires chromium, takes seven minutes
+	@PYTHONPATH=tests $(BIN)/python -m screenshots.take $(ARGS)
 
 bench-%: .venv/dev.stamp  ## run one benchmark, such as bench-speed or bench-footprint
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)
