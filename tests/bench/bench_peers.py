@@ -11,8 +11,8 @@ http-proxy if the variables NIRN_PROXY and TWILIGHT_HTTP_PROXY have the paths of
 of Discord from the variable DISCORD_URL. Rounds are interleaved; figures are medians with their spread. JSON, Markdown
 and charts are written to build/. Sections can be measured by different runs; the last example joins them.
 
-On a busy machine, as root, `chrt -r 1` in front of the command gives the scenarios precedence. Nice values do not if the
-kernel groups processes by session. The exit status is 1 if ours lost or doubled a message, or got an avoidable 429.
+On a busy machine, as root, `chrt -r 1` in front of the command gives the scenarios precedence. Nice values do not where
+the kernel groups processes by session. The exit status is 1 if ours lost or doubled a message, or got an avoidable 429.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--buckets", nargs="+", choices=("fixed", "leaky"), default=["fixed", "leaky"])
     parser.add_argument("--at-once", type=int, default=1, help="scenarios that run at the same time")
     parser.add_argument("--within", type=float, default=90.0, help="seconds after which a call is given up")
-    parser.add_argument("--memory-rounds", type=int, default=1, help="rounds of the memory, which varies little")
+    parser.add_argument("--memory-rounds", type=int, default=1, help="rounds of the memory, which take minutes each")
     parser.add_argument("--channels", type=int, default=20_000, help="channels for the memory")
     parser.add_argument("--settle", type=float, default=5.0, help="seconds before memory is read")
     parser.add_argument(

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from bench.bench_peers import joined
 from bench.libraries.caller import Answered
 from bench.peers import catalogue, report
 from bench.peers.plots import Bar, BarRow, bars
@@ -149,6 +150,19 @@ def test_the_page_shows_ratios_first_and_peers_that_are_ahead():
     assert "\nmake bench-peers\nchrt -r 1 make bench-peers\n" in page
     assert "load average 3 and 1" in page
     assert len([line for line in page.splitlines() if line.startswith("![")]) == len(report.charts(result())) == 3
+
+
+def test_sections_of_several_runs_are_joined():
+    def run(section: str, **settings: int) -> dict[str, Any]:
+        return {section: {}, "settings": settings, "runs": [{"command": f"make {section}", "sections": [section]}]}
+
+    nothing = {"settings": {}, "runs": [{"command": "make", "sections": []}]}
+    found = joined(nothing, [run("overhead", rounds=3), run("memory", channels=5)])
+    assert found["settings"] == {"rounds": 3, "channels": 5}
+    assert [each["command"] for each in found["runs"]] == ["make overhead", "make memory"]
+    assert {"overhead", "memory"} <= set(found)
+    again = joined(run("memory", channels=7), [found])
+    assert again["settings"] == {"rounds": 3, "channels": 7}, "what was just measured replaces what is included"
 
 
 def test_charts_are_svg_with_a_bar_and_a_note_for_each_value():

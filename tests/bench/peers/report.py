@@ -21,10 +21,10 @@ idle machine."""
 
 OVERHEAD_NOTES = """\
 The unit is the CPU time of a bare gRPC echo of the same message in the same round. CPU time is that of all processes of
-a proxy, Redis included, without its caller. A library runs in the process of its caller, so its figure includes the
-caller and its HTTP client; callers of a proxy need about the same, in addition to the figure shown. discordproxy 1.5.1
-sends two requests to Discord for each message. The added latency is the median latency minus that of a request directly
-to the stand-in for Discord."""
+a proxy, Redis included, without its callers. A library runs in the process of its caller, so its figure includes the
+caller; callers of a proxy have a client of their own, which is not counted. discordproxy 1.5.1 sends two requests to
+Discord for each message. The added latency is the median latency minus that of a request directly to the stand-in for
+Discord."""
 
 SHARED_TOKEN_NOTES = """\
 The stand-in for Discord refuses requests beyond its limits, and responds after 30 ± 10 ms. All messages are submitted
@@ -237,7 +237,7 @@ def _memory(result: Result, images: str) -> str:
     ]
     chart = f"![Memory]({images}/peers-memory.svg)"
     rounds = result["settings"]["memory_rounds"]
-    notes = MEMORY_NOTES if rounds > 1 else f"{MEMORY_NOTES} Measured once: it varies little."
+    notes = MEMORY_NOTES if rounds > 1 else f"{MEMORY_NOTES} Measured once."
     return "\n\n".join(("## Memory", chart, table(head, rows), notes))
 
 
