@@ -148,7 +148,7 @@ def test_the_page_shows_ratios_first_and_peers_that_are_ahead():
     assert "Other programs used the machine at the same time." in page
     assert "median of 3 interleaved rounds" in page
     assert "\nmake bench-peers\nchrt -r 1 make bench-peers\n" in page
-    assert "load average 3 and 1" in page
+    assert "load averages 3, 1." in page
     assert len([line for line in page.splitlines() if line.startswith("![")]) == len(report.charts(result())) == 3
 
 

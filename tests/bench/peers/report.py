@@ -105,16 +105,15 @@ def _head(result: Result) -> str:
     about, runs = result["machine"], result["runs"]
     rounds = result["settings"].get("rounds", 1)
     median = f"the median of {rounds} interleaved rounds, the lowest and the highest in brackets"
+    figure = f"Every figure is {median if rounds > 1 else 'of one round'}."
     commands = "\n".join(run["command"] for run in runs)
-    loads = " and ".join(f"{run['load']:.0f}" for run in runs)
+    loads = ", ".join(f"{run['load']:.0f}" for run in runs)
+    load = f"load average{'s' if len(runs) > 1 else ''} {loads}"
     lines = [
         "# Measured comparison",
-        f"Measured on {about['at'][:10]} at commit `{about['commit'][:7]}` by",
+        f"Measured on {about['at'][:10]} by",
         f"```bash\n{commands}\n```",
-        (
-            f"on {about['cores']} cores ({about['processor']}), load average {loads}. Every figure is "
-            f"{median if rounds > 1 else 'of one round'}."
-        ),
+        f"on {about['cores']} cores ({about['processor']}); {load}.\n{figure}",
     ]
     if max(run["load"] for run in runs) > about["cores"]:
         lines.append(BUSY)
