@@ -2,7 +2,7 @@
 """Unchanged Discord libraries and a gRPC client share the buckets of one bot.
 
     make bench-libraries                       # two minutes; installs @discordjs/rest into .peers/ first
-    make bench-libraries ARGS="--callers discordjs discord.py"
+    make bench-libraries ARGS="--callers discordjs discord.py hikari grpc"
 
 By default two processes with @discordjs/rest, one with discord.py and one with a gRPC stub send through one server with
 two workers, in the scenarios A and B of `make bench-ratelimit`, with fixed and leaky buckets. Only the base URL of the
@@ -18,7 +18,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.libraries.runs import DISCORDJS, HIKARI, LibraryRow, run
+from bench.libraries.runs import INSTALLED, PROGRAMS, LibraryRow, run
 from bench.ratelimit.scenarios import A, B, Scenario
 from bench.speed import figures, peers
 from bench.speed.programs import ROOT
@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=["A", "B"])
     parser.add_argument("--buckets", nargs="+", choices=("fixed", "leaky"), default=["fixed", "leaky"])
-    parser.add_argument("--callers", nargs="+", choices=("discordjs", "discord.py", "hikari", "grpc"), default=CALLERS)
+    parser.add_argument("--callers", nargs="+", choices=PROGRAMS, default=CALLERS)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     return parser.parse_args()
 
@@ -56,10 +56,10 @@ def table(rows: list[LibraryRow]) -> str:
 
 def main() -> int:
     options = arguments()
-    for library in (DISCORDJS, HIKARI):
-        if library.name in options.callers and (problem := peers.install(library)):
-            print(f"SKIPPED: {library.name}: {problem}", file=sys.stderr)
-            options.callers = [name for name in options.callers if name != library.name]
+    for name in sorted(set(options.callers) & INSTALLED.keys()):
+        if problem := peers.install(INSTALLED[name]):
+            print(f"SKIPPED: {name}: {problem}", file=sys.stderr)
+            options.callers = [each for each in options.callers if each != name]
     about = figures.machine()
     rows = asyncio.run(measured(options))
     result = {"machine": about, "rows": [asdict(row) for row in rows]}

@@ -1,8 +1,10 @@
 """Runs a scenario with unchanged Discord libraries: a server, a local Discord, and a process for each caller."""
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -47,9 +49,11 @@ HIKARI = Peer(
     ("{python} -m venv {folder}", "{folder}/bin/pip install --quiet --disable-pip-version-check hikari==2.7.0"),
     "{folder}/bin/python -m bench.libraries.use_hikari",
 )
+INSTALLED = {each.name: each for each in (DISCORDJS, HIKARI)}
+"""Libraries that are installed into `.peers/`; discord.py belongs to the tests' environment."""
+
 PROGRAMS = {
-    "discordjs": DISCORDJS.command(DISCORDJS.program),
-    "hikari": HIKARI.command(HIKARI.program),
+    **{name: each.command(each.program) for name, each in INSTALLED.items()},
     "discord.py": [sys.executable, "-m", "bench.libraries.use_discord_py"],
     "grpc": [sys.executable, "-m", "bench.libraries.use_grpc"],
     "http": [sys.executable, "-m", "bench.libraries.use_http"],
@@ -86,8 +90,12 @@ class Caller:
         self.name, self.pid, self._process = name, process.pid, process
 
     async def ready(self, job: dict[str, Any]) -> None:
-        """Hand over the messages; return once the library is connected."""
-        self._write(job)
+        """Hand over the messages; return once the library is connected.
+
+        A job has the base URL of the libraries, `api`, or the address of a REST port, `rest`.
+        """
+        own = {"api": f"{job['rest']}/wait=240/app={job['app']}/api"} if "rest" in job else {}
+        self._write(own | job)
         assert await self._read() == "ready"
 
     async def send(self, begin_at: float) -> list[Answered]:
@@ -128,7 +136,8 @@ async def library(name: str) -> AsyncIterator[Caller]:
         yield Caller(name, process)
     finally:
         if process.returncode is None:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)  # `process.kill()` may take its status from asyncio's watcher
         await process.wait()
 
 
@@ -172,7 +181,7 @@ def job_of(server: Server, number: int) -> dict[str, Any]:
     """Return the job of the caller with this number, of any program."""
     return {
         "grpc": f"127.0.0.1:{server.port}",
-        "api": f"http://127.0.0.1:{server.rest_port}/wait=240/app=caller{number}/api",
+        "rest": f"http://127.0.0.1:{server.rest_port}",
         "token": server.environment["DISCORD_BOT_TOKEN"],
         "app": f"caller{number}",
     }
