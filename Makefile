@@ -47,9 +47,6 @@ site: site-installed  ## build the documentation site into build/site/html; warn
 	@$(BIN)/python docs/generate/prepare.py build/site
 	@$(BIN)/zensical build --strict --config-file build/site/mkdocs.yml
 
-screenshots: .venv/dev.stamp  ## take the documentation's pictures of the status page again; requires chromium
-	@SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/pytest tests/documentation/test_screenshots.py $(ARGS)
-
 protos: generators .venv/dev.stamp  ## generate the client's messages and stubs from the contract
 	@$(PYTHON) protos/generate.py --protoc-python .venv-protoc/bin/python --stubs-bin .venv-mypyproto/bin
 	@$(BIN)/python client/generate_sync.py
@@ -74,6 +71,9 @@ libraries: .venv/dev.stamp  ## run real Discord libraries (Python, Node 20) agai
 
 chaos: .venv/dev.stamp  ## kill, freeze and break every part for CHAOS_SECONDS (300), then verify every response
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)
+
+screenshots: .venv/dev.stamp  ## take the documentation's pictures of the status page; requires chromium, takes seven minutes
+	@PYTHONPATH=tests $(BIN)/python -m screenshots.take $(ARGS)
 
 bench-%: .venv/dev.stamp  ## run one benchmark, such as bench-speed or bench-footprint
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)

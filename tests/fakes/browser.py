@@ -82,16 +82,16 @@ class Page:
         await self.send("Page.navigate", url=url)
         await self.until("document.readyState === 'complete'")
 
-    async def look(self, *, width: int, scheme: str, height: int = 900) -> None:
-        """Emulate a screen of this size and the colour scheme `light` or `dark`."""
-        await self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
-        )
+    async def look(self, *, width: int, scheme: str, height: int = 900, scale: float = 1) -> None:
+        """Emulate a screen of this size and the colour scheme `light` or `dark`; `scale` is pixels per CSS pixel."""
+        mobile = width < 600
+        size = {"width": width, "height": height, "deviceScaleFactor": scale}
+        await self.send("Emulation.setDeviceMetricsOverride", **size, mobile=mobile)
         await self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
-    async def screenshot(self, path: Path) -> None:
-        """Save the whole page as PNG."""
-        taken = await self.send("Page.captureScreenshot", captureBeyondViewport=True)
+    async def screenshot(self, path: Path, *, whole: bool = True) -> None:
+        """Save the page as PNG, or only the part that is on the screen."""
+        taken = await self.send("Page.captureScreenshot", captureBeyondViewport=whole)
         await asyncio.to_thread(path.write_bytes, base64.b64decode(taken["data"]))
 
 

@@ -125,6 +125,7 @@ def _gateway(of: str, gateway: dict[str, Any]) -> Iterator[str]:
         facts += [f"{shard['latency_ms']} ms"] if "latency_ms" in shard else []
         facts += [_number(shard.get("events", 0), "event"), shard["reason"]]
         yield f"  shard {shard['shard']:<4} {state:11} {', '.join(filter(None, facts))}"
+    yield from _more(gateway.get("shard_count", 0) - len(gateway["shards"]), 0)
 
 
 def _buckets(buckets: list[dict[str, Any]], left_out: int) -> Iterator[str]:

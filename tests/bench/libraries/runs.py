@@ -10,14 +10,15 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.libraries.caller import Answered
 from bench.ratelimit.scenarios import JITTER_S, RTT_S, Scenario
+from bench.speed.orders import Load, Outcome
 from bench.speed.peers import FOLDER, Peer
-from bench.speed.programs import TESTS, discord_proxy, opened
+from bench.speed.programs import TESTS, Server, discord_proxy, opened
 from discordproxy_sandbox.ledger import Ledger
 from discordproxy_sandbox.limits.book import LimitBook, RouteLimit
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
@@ -44,8 +45,8 @@ DISCORDJS = Peer(
 HIKARI = Peer(
     "hikari",
     "",
-    FOLDER / "hikari-2.7",
-    ("{python} -m venv {folder}", "{folder}/bin/pip install --quiet --disable-pip-version-check hikari==2.7.*"),
+    FOLDER / "hikari-2.7.0",
+    ("{python} -m venv {folder}", "{folder}/bin/pip install --quiet --disable-pip-version-check hikari==2.7.0"),
     "{folder}/bin/python -m bench.libraries.use_hikari",
 )
 INSTALLED = {each.name: each for each in (DISCORDJS, HIKARI)}
@@ -55,6 +56,7 @@ PROGRAMS = {
     **{name: each.command(each.program) for name, each in INSTALLED.items()},
     "discord.py": [sys.executable, "-m", "bench.libraries.use_discord_py"],
     "grpc": [sys.executable, "-m", "bench.libraries.use_grpc"],
+    "http": [sys.executable, "-m", "bench.libraries.use_http"],
 }
 
 
@@ -85,11 +87,15 @@ class Caller:
     """One process with a library."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
-        self.name, self._process = name, process
+        self.name, self.pid, self._process = name, process.pid, process
 
     async def ready(self, job: dict[str, Any]) -> None:
-        """Hand over the messages; return once the library is connected."""
-        self._write(job)
+        """Hand over the messages; return once the library is connected.
+
+        A job has the base URL of the libraries, `api`, or the address of a REST port, `rest`.
+        """
+        own = {"api": f"{job['rest']}/wait=240/app={job['app']}/api"} if "rest" in job else {}
+        self._write(own | job)
         assert await self._read() == "ready"
 
     async def send(self, begin_at: float) -> list[Answered]:
@@ -100,6 +106,11 @@ class Caller:
             Answered(label, submitted, answered, int(message), error)
             for label, submitted, answered, message, error in found
         ]
+
+    async def run(self, load: Load) -> Outcome:
+        """Send the messages of a load; only of Python callers."""
+        self._write(asdict(load))
+        return Outcome(**await self._read())
 
     def _write(self, news: Any) -> None:
         self._process.stdin.write(json.dumps(news).encode() + b"\n")
@@ -113,7 +124,6 @@ class Caller:
 
 @asynccontextmanager
 async def library(name: str) -> AsyncIterator[Caller]:
-    """Run a program of `PROGRAMS` for the length of the block."""
     process = await asyncio.create_subprocess_exec(
         *LEASH,
         *PROGRAMS[name],
@@ -132,7 +142,7 @@ async def library(name: str) -> AsyncIterator[Caller]:
 
 
 @asynccontextmanager
-async def _discord(scenario: Scenario, bucket: str) -> AsyncIterator[Sandbox]:
+async def limited_discord(scenario: Scenario, bucket: str) -> AsyncIterator[Sandbox]:
     """Run a Discord with the limits of a scenario; nothing else is limited."""
     limit = RouteLimit(limit=scenario.limit, window_s=scenario.window_s, kind=bucket)
     limits = LimitBook(routes={SEND: limit}, global_limit=scenario.global_limit)
@@ -143,36 +153,60 @@ async def _discord(scenario: Scenario, bucket: str) -> AsyncIterator[Sandbox]:
 
 
 async def run(scenario: Scenario, bucket: str, callers: Sequence[str]) -> LibraryRow:
-    """Run one scenario; messages go to the callers in turn, those of one channel, too."""
+    """Run one scenario with one server; messages go to the callers in turn, those of one channel, too."""
     async with AsyncExitStack() as stack:
-        discord = await stack.enter_async_context(_discord(scenario, bucket))
-        rest_port, pages = free_port(), free_ports(WORKERS)
-        server = await stack.enter_async_context(
-            discord_proxy(
-                discord.port,
-                DISCORDPROXY_REST_PORT=str(rest_port),
-                DISCORDPROXY_WORKERS=str(WORKERS),
-                DISCORDPROXY_HTTP_PORT=str(pages[0]),
-            )
-        )
-        for port in (server.port, rest_port, *pages):
+        discord = await stack.enter_async_context(limited_discord(scenario, bucket))
+        server = await stack.enter_async_context(serving(discord.port, WORKERS))
+        jobs = [job_of(server, number) for number in range(len(callers))]
+        sent = await submitted(discord, scenario, list(zip(callers, jobs, strict=True)))
+    return _row(scenario, bucket, callers, discord.ledger, sent)
+
+
+@asynccontextmanager
+async def serving(discord_port: int, workers: int) -> AsyncIterator[Server]:
+    """Run a server with a REST port; yields once all workers serve."""
+    pages = free_ports(workers)
+    settings = {
+        "DISCORDPROXY_REST_PORT": str(free_port()),
+        "DISCORDPROXY_WORKERS": str(workers),
+        "DISCORDPROXY_HTTP_PORT": str(pages[0]),
+    }
+    async with discord_proxy(discord_port, **settings) as server:
+        for port in (server.port, server.rest_port, *pages):
             await opened(server.process, port)
-        programs = [await stack.enter_async_context(library(name)) for name in callers]
+        yield server
+
+
+def job_of(server: Server, number: int) -> dict[str, Any]:
+    """Return the job of the caller with this number, of any program."""
+    return {
+        "grpc": f"127.0.0.1:{server.port}",
+        "rest": f"http://127.0.0.1:{server.rest_port}",
+        "token": server.environment["DISCORD_BOT_TOKEN"],
+        "app": f"caller{number}",
+    }
+
+
+async def submitted(
+    discord: Sandbox, scenario: Scenario, callers: Sequence[tuple[str, dict[str, Any]]]
+) -> list[list[Answered]]:
+    """Submit the messages of a scenario by callers, each a name of `PROGRAMS` and a job; return their outcomes."""
+    async with AsyncExitStack() as stack:
+        programs = [await stack.enter_async_context(library(name)) for name, _ in callers]
         messages = scenario.messages(len(callers))
-        for number, caller in enumerate(programs):
+        for number, (caller, (_, job)) in enumerate(zip(programs, callers, strict=True)):
             own = [
                 (each.label, str(FIRST_CHANNEL + each.channel), each.at) for each in messages if each.worker == number
             ]
-            job = {"grpc": f"127.0.0.1:{server.port}", "rest": f"http://127.0.0.1:{rest_port}", "messages": own}
-            await caller.ready({**job, "token": server.environment["DISCORD_BOT_TOKEN"], "app": f"caller{number}"})
+            await caller.ready({**job, "messages": own})
         await _settled(discord)
         begin_at = time.monotonic() + LEAD_S
         sent = await asyncio.gather(*(caller.send(begin_at) for caller in programs))
-    for caller, answered in zip(callers, sent, strict=True):
-        for one in answered:
-            if one.error:
-                print(f"RAISED: {caller}: {one.error}", file=sys.stderr)  # noqa: T201 - a benchmark prints
-    return _row(scenario, bucket, callers, discord.ledger, sent)
+    for (name, _), answered in zip(callers, sent, strict=True):
+        errors = [one.error for one in answered if one.error]
+        if errors:
+            print(f"RAISED: {name}: {len(errors)} times, first {errors[0].splitlines()[0][:160]}", file=sys.stderr)  # noqa: T201 - a benchmark prints
+    return sent
 
 
 async def _settled(discord: Sandbox) -> None:
@@ -181,7 +215,7 @@ async def _settled(discord: Sandbox) -> None:
     await eventually(
         lambda: (
             asyncio.get_running_loop().time() - started > quiet_s
-            and discord.clock() - max(each.arrived_at for each in discord.ledger.records) > quiet_s
+            and discord.clock() - max((each.arrived_at for each in discord.ledger.records), default=0.0) > quiet_s
         )
     )
     discord.ledger.clear()

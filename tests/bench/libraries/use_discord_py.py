@@ -15,13 +15,14 @@ with warnings.catch_warnings():
 
 @asynccontextmanager
 async def connect(job: dict[str, Any]) -> AsyncIterator[Send]:
-    discord.http.Route.BASE = f"{job['rest']}/wait=240/app={job['app']}/api/v10"
+    discord.http.Route.BASE = f"{job['api']}/v10"
     client = discord.Client(intents=discord.Intents.none())
     await client.login(job["token"])
+    embed = discord.Embed.from_dict(job["embed"]) if "embed" in job else None
     try:
 
         async def send(to: int, text: str) -> int:
-            return (await client.get_partial_messageable(to).send(text)).id
+            return (await client.get_partial_messageable(to).send(text or job["content"], embed=embed)).id
 
         yield send
     finally:

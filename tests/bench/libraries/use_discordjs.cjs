@@ -21,8 +21,8 @@ async function send(rest, beginAt, [label, channel, at]) {
 async function main() {
   const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   const job = JSON.parse((await lines.next()).value);
-  const api = `${job.rest}/wait=240/app=${job.app}/api`;
-  const rest = new REST({ api, timeout: 300_000, globalRequestsPerSecond: Infinity, offset: 0 }).setToken(job.token);
+  const limiter = job.own_limiter ? {} : { timeout: 300_000, globalRequestsPerSecond: Infinity, offset: 0 };
+  const rest = new REST({ api: job.api, ...limiter }).setToken(job.token);
   await rest.get("/users/@me");
   report("ready");
   const beginAt = JSON.parse((await lines.next()).value);

@@ -1,8 +1,9 @@
 """A caller of the library benchmark with a gRPC stub."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -16,13 +17,20 @@ TIMEOUT_S = 240.0
 
 @asynccontextmanager
 async def connect(job: dict[str, Any]) -> AsyncIterator[Send]:
-    async with grpc.aio.insecure_channel(job["grpc"]) as channel:
-        stub, app = DiscordApiStub(channel), (("x-discordproxy-app", job["app"]),)
-        await stub.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=app)
+    """Open `connections` (1), which the workers of the server share; calls take them in turn."""
+    app = (("x-discordproxy-app", job["app"]),)
+    async with AsyncExitStack() as stack:
+        stubs = []
+        for _ in range(job.get("connections", 1)):
+            of_its_own = [("grpc.use_local_subchannel_pool", 1)]
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(job["grpc"], of_its_own))
+            await channel.channel_ready()
+            stubs.append(DiscordApiStub(channel))
+        turns = itertools.cycle(stubs)
 
         async def send(to: int, text: str) -> int:
             request = pb.SendChannelMessageRequest(channel_id=to, content=text)
-            answer = await stub.SendChannelMessage(request, metadata=app, timeout=TIMEOUT_S)
+            answer = await next(turns).SendChannelMessage(request, metadata=app, timeout=TIMEOUT_S)
             return answer.message.id
 
         yield send

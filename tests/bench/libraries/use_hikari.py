@@ -1,4 +1,7 @@
-"""A caller of the library benchmark with hikari; only the URL and the timeout are changed."""
+"""A caller of the library benchmark with hikari; only the base URL and the timeout are changed.
+
+It runs in an environment of its own, so it imports nothing that needs more than the standard library.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,18 +13,24 @@ import hikari
 from bench.libraries.caller import Send, serve
 
 
+def _embed(embed: dict[str, Any]) -> hikari.Embed:
+    made = hikari.Embed(title=embed["title"], description=embed["description"], color=embed["color"])
+    for field in embed["fields"]:
+        made.add_field(field["name"], field["value"], inline=field["inline"])
+    return made
+
+
 @asynccontextmanager
 async def connect(job: dict[str, Any]) -> AsyncIterator[Send]:
     timeouts = hikari.impl.HTTPTimeoutSettings(total=300)
-    url = f"{job['rest']}/wait=240/app={job['app']}/api/v10"
-    app = hikari.RESTApp(url=url, http_settings=hikari.impl.HTTPSettings(timeouts=timeouts))
+    app = hikari.RESTApp(url=f"{job['api']}/v10", http_settings=hikari.impl.HTTPSettings(timeouts=timeouts))
+    embed = _embed(job["embed"]) if "embed" in job else hikari.UNDEFINED
     await app.start()
     try:
         async with app.acquire(job["token"], hikari.TokenType.BOT) as rest:
-            await rest.fetch_my_user()
 
             async def send(to: int, text: str) -> int:
-                return int((await rest.create_message(to, text)).id)
+                return int((await rest.create_message(to, text or job["content"], embed=embed)).id)
 
             yield send
     finally:

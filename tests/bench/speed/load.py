@@ -34,7 +34,9 @@ class WrongAnswerError(Exception):
     """A call was answered, but not with what was wanted."""
 
 
-Call = Callable[[], Awaitable[None]]
+Call = Callable[[int], Awaitable[None]]
+"""Of the number of a channel; calls that send no message ignore it."""
+
 Connect = Callable[[int, int], Any]
 """Of port and caller's number; returns a context manager with a `Call`."""
 
@@ -55,9 +57,10 @@ def _expect(condition: object, answer: Any) -> None:
 def _send(make: Callable[[int], pb.SendChannelMessageRequest]) -> Connect:
     @asynccontextmanager
     async def connect(port: int, caller: int) -> AsyncIterator[Call]:
-        stub, message = DiscordApiStub(_channel(port)), make(FIRST_CHANNEL + caller)
+        stub, own = DiscordApiStub(_channel(port)), make(FIRST_CHANNEL + caller)
 
-        async def call() -> None:
+        async def call(number: int) -> None:
+            message = own if number == caller else make(FIRST_CHANNEL + number)
             answer = await stub.SendChannelMessage(message, timeout=CALL_TIMEOUT_S)
             _expect(answer.message.content == message.content and answer.message.embeds, answer)
 
@@ -70,7 +73,7 @@ def _send(make: Callable[[int], pb.SendChannelMessageRequest]) -> Connect:
 async def _get_guild(port: int, _: int) -> AsyncIterator[Call]:
     stub, wanted = DiscordApiStub(_channel(port)), pb.GetGuildRequest(guild_id=GUILD)
 
-    async def call() -> None:
+    async def call(_: int) -> None:
         answer = await stub.GetGuild(wanted, timeout=CALL_TIMEOUT_S)
         _expect(answer.guild.id == GUILD and answer.freshness.source == pb.Freshness.CACHE, answer)
 
@@ -81,7 +84,7 @@ async def _get_guild(port: int, _: int) -> AsyncIterator[Call]:
 async def _get_channel(port: int, _: int) -> AsyncIterator[Call]:
     stub, wanted = DiscordApiStub(_channel(port)), pb.ChannelId(channel_id=CHANNEL)
 
-    async def call() -> None:
+    async def call(_: int) -> None:
         answer = await stub.GetChannel(wanted, timeout=CALL_TIMEOUT_S)
         _expect(answer.channel.id == CHANNEL and answer.freshness.source == pb.Freshness.CACHE, answer)
 
@@ -92,7 +95,7 @@ async def _get_channel(port: int, _: int) -> AsyncIterator[Call]:
 async def _health_check(port: int, _: int) -> AsyncIterator[Call]:
     stub, wanted = health_pb2_grpc.HealthStub(_channel(port)), health_pb2.HealthCheckRequest()
 
-    async def call() -> None:
+    async def call(_: int) -> None:
         answer = await stub.Check(wanted, timeout=CALL_TIMEOUT_S)
         _expect(answer.status == health_pb2.HealthCheckResponse.SERVING, answer)
 
@@ -104,11 +107,15 @@ async def _post(port: int, caller: int) -> AsyncIterator[Call]:
     """Send the message as a request of Discord's API, for proxies that speak HTTP."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     headers = {"Host": f"127.0.0.1:{port}", "Authorization": "Bot dpk_bench", "Content-Type": "application/json"}
-    path = f"/api/v10/channels/{FIRST_CHANNEL + caller}/messages"
-    wanted = http1.write(f"POST {path} HTTP/1.1", headers, orjson.dumps(BODY))
 
-    async def call() -> None:
-        writer.write(wanted)
+    def message(number: int) -> bytes:
+        path = f"/api/v10/channels/{FIRST_CHANNEL + number}/messages"
+        return http1.write(f"POST {path} HTTP/1.1", headers, orjson.dumps(BODY))
+
+    own = message(caller)
+
+    async def call(number: int) -> None:
+        writer.write(own if number == caller else message(number))
         async with asyncio.timeout(CALL_TIMEOUT_S):
             answer = await http1.read(reader)
         _expect(answer.status == OK and orjson.loads(answer.body)["content"] == BODY["content"], answer)
@@ -137,10 +144,10 @@ class Results:
         self.failed = 0
         self.first_error = ""
 
-    async def make(self, call: Call, due: float) -> None:
+    async def make(self, call: Call, channel: int, due: float) -> None:
         """Make a call that was due at a time."""
         try:
-            await call()
+            await call(channel)
         except Exception as error:  # noqa: BLE001 - whatever it is, the call was not answered
             self.failed += 1
             self.first_error = self.first_error or f"{type(error).__name__}: {error}"
@@ -168,13 +175,14 @@ async def _closed_loop(load: Load, connected: list[Call], results: Results) -> N
     until = time.perf_counter() + load.seconds
     started = 0
 
-    async def calls(call: Call) -> None:
+    async def calls(call: Call, caller: int) -> None:
         nonlocal started
         while (now := time.perf_counter()) < until and (not load.limit or started < load.limit):
+            channel = started % load.channels if load.channels else caller
             started += 1
-            await results.make(call, now)
+            await results.make(call, channel, now)
 
-    await asyncio.gather(*map(calls, connected))
+    await asyncio.gather(*(calls(call, caller) for caller, call in enumerate(connected)))
 
 
 async def _paced(load: Load, connected: list[Call], results: Results) -> None:
@@ -184,7 +192,8 @@ async def _paced(load: Load, connected: list[Call], results: Results) -> None:
         for number in range(int(load.rate * load.seconds)):
             due = began + number / load.rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            tasks.create_task(results.make(connected[number % len(connected)], due))
+            caller = number % len(connected)
+            tasks.create_task(results.make(connected[caller], caller, due))
 
 
 async def main() -> None:

@@ -15,6 +15,7 @@ class Load:
         limit: at most this many calls; 0 for no limit.
         rate: calls started per second, however many are in progress; 0: each caller starts one after another. A latency
             then counts from the time at which its call was due.
+        channels: messages go to this many channels in turn; 0: each caller has a channel of its own.
     """
 
     call: str
@@ -23,6 +24,7 @@ class Load:
     seconds: float
     limit: int = 0
     rate: float = 0.0
+    channels: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Other proxies to compare with, installed into `.peers/` of the checkout."""
+"""Other proxies and libraries to compare with, installed into `.peers/` of the checkout."""
 
 import shutil
 import subprocess
@@ -14,15 +14,20 @@ from fakes.ports import free_port
 
 FOLDER = ROOT / ".peers"
 HERE = Path(__file__).parent
+PLENTY = 1_000_000
+"""A global limit that is never reached."""
+
+BOT_ID = 100000000000000001
+"""Of the sandbox's bot."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Another proxy. In its commands, {folder} is where it is installed, {python} this Python, {here} this folder.
+    """Another program. In its commands, {folder} is where it is installed, {python} this Python, {here} this folder.
 
     Attributes:
         name: shown in the table.
-        call: the load generator's call that it understands.
+        call: the load generator's call that it understands; "" for a library.
         folder: where it is installed.
         installation: commands that install it.
         program: command that starts it; the port of Discord and its own port are added.
@@ -82,12 +87,32 @@ def install(peer: Peer) -> str:
 
 
 @asynccontextmanager
-async def started(peer: Peer, discord_port: int, cwd: Path) -> AsyncIterator[tuple[int, int]]:
+async def started(
+    peer: Peer, discord_port: int, cwd: Path, global_limit: int = PLENTY
+) -> AsyncIterator[tuple[int, int]]:
     """Run a peer; yields its port and the id of its process."""
     async with AsyncExitStack() as stack:
         port = free_port()
-        env = {"NODE_PATH": str(peer.folder / "node_modules"), "DISCORD_BOT_TOKEN": "bench"}
+        env = {
+            "NODE_PATH": str(peer.folder / "node_modules"),
+            "DISCORD_BOT_TOKEN": "bench",
+            "GLOBAL_LIMIT": str(global_limit),
+            **_of_binaries(discord_port, port, global_limit),
+        }
         command = (*peer.command(peer.program), str(discord_port), str(port))
         process = await stack.enter_async_context(running(*command, env=env, cwd=cwd))
         await opened(process, port)
         yield port, procfs.server_of(port, procfs.descendants(process.pid))
+
+
+def _of_binaries(discord_port: int, port: int, global_limit: int) -> dict[str, str]:
+    """Return the variables of nirn-proxy and twilight's http-proxy, and DISCORD_URL for both."""
+    return {
+        "DISCORD_URL": f"http://127.0.0.1:{discord_port}",
+        "DISCORD_TOKEN": "bench",
+        "PORT": str(port),
+        "HOST": "127.0.0.1",
+        "BIND_IP": "127.0.0.1",
+        "ENABLE_METRICS": "false",
+        "BOT_RATELIMIT_OVERRIDES": f"{BOT_ID}:{global_limit}",
+    }

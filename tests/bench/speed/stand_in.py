@@ -38,7 +38,7 @@ def answer(request: http1.HttpMessage) -> bytes | None:
     method, path, _ = request.start
     if method == "POST" and (found := _SEND.fullmatch(path)):
         sent = orjson.loads(request.body)
-        embeds = [{"type": "rich", **embed} for embed in sent["embeds"]]
+        embeds = [{"type": "rich", **embed} for embed in sent.get("embeds", ())]
         body = ANSWER | {"channel_id": found[1], "content": sent["content"], "embeds": embeds}
     elif method == "GET" and (found := _CHANNEL.fullmatch(path)) and int(found[1]) >= FIRST_CHANNEL:
         body = {"id": found[1], "type": 0, "guild_id": "300000000000000001", "name": "general", "position": 0}

@@ -292,14 +292,15 @@ class TestStatusAndDoctor:
         bucket = STATUS["buckets"][0] | {"name": "#gene\x1b[2Jral, Home"}
         failing = {"text": "35 % of the calls failed.", "fix": "Look at `it`."}
         left_out = {"buckets": 7, "apps": 3, "calls": 9, "failures": 2, "errors": 4}
-        told = STATUS | {"buckets": [bucket] * 12, "failing": [failing], "left_out": left_out}
+        bots = [bot | {"gateway": bot["gateway"] | {"shard_count": 70}} for bot in STATUS["bots"]]
+        told = STATUS | {"buckets": [bucket] * 12, "failing": [failing], "left_out": left_out, "bots": bots}
         with scripted_proxy(console={"Status": told}) as proxy:
             status, out, _ = run("status", "--target", proxy.address)
         assert status == 1
         lines = out.splitlines()
         assert "  !! 35 % of the calls failed. Look at `it`." in lines
         assert "(#gene[2Jral, Home): 0 of 5 left" in out
-        for more in ("  and 9 more", "  and 4 more", f"  {'and 3 more':32} 9 calls, 2 failed"):
+        for more in ("  and 9 more", "  and 4 more", "  and 69 more", f"  {'and 3 more':32} 9 calls, 2 failed"):
             assert more in lines
 
     def test_status_of_the_rest_port(self, run):
