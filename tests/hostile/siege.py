@@ -73,7 +73,7 @@ PENDING_MIB = 350
 """gRPC's memory for calls that the event loop has not read yet: 16 KiB for each of 20,000."""
 
 
-UPLOADS_MIB = 200
+UPLOADS_MIB = 300
 """The memory for large requests (96 MiB), four slow ones of 32 MiB, and what the allocator keeps."""
 
 

@@ -1,6 +1,7 @@
 """Discord's schemas validate the request bodies strictly: an unknown key is an error."""
 
 import copy
+import json
 from functools import cache
 
 import jsonschema_rs
@@ -78,12 +79,18 @@ def errors_of(outgoing):
     validator = validator_of(outgoing.method, outgoing.template)
     document = outgoing.document
     if outgoing.files and not all(file.field.startswith("files[") for file in outgoing.files):
-        document = {**(document or {}), **{file.field: "" for file in outgoing.files}}  # a form with a file of its own
+        own = [file.field for file in outgoing.files if _is_described(outgoing, file.field)]
+        document = {**(document or {}), **dict.fromkeys(own, "")}  # a form with a file of its own
     if document is None:
         return []
     if validator is None:
         return [f"{outgoing.method} {outgoing.template} takes no body"]
     return [f"{error.instance_path}: {error.message[:200]}" for error in validator.iter_errors(document)]
+
+
+def _is_described(outgoing, field):
+    """Return whether the schema that is compared has the field: of a route with JSON, the one of its form has more."""
+    return f'"{field}"' in json.dumps(body_schema(SPEC, outgoing.method, outgoing.template))
 
 
 @pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)

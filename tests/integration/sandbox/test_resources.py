@@ -534,7 +534,7 @@ async def test_an_autocompletion_has_choices_only(call):
     callback = "POST /interactions/{interaction_id}/{interaction_token}/callback"
     used = call.discord.people.interact(CHANNEL_ID, USER_ID, 4)
     choices = {"type": 8, "data": {"choices": [{"name": "a", "value": "a"}]}}
-    with pytest.raises(AssertionError, match="50068"):
+    with pytest.raises(AssertionError, match="INTERACTION_RESPONSE_TYPE_INVALID"):
         await call(callback, used["id"], used["token"], body={"type": 4, "data": {"content": "x"}}, token=False)
     await call(callback, used["id"], used["token"], body=choices, token=False)
 

@@ -35,7 +35,9 @@ gevent.joinall(jobs, raise_error=True)
 
 def recipe():
     text = (DOCS / "client.md").read_text("utf-8")
-    return textwrap.dedent(text.partition("  ```\n")[2].partition("  ```")[0])
+    return textwrap.dedent(
+        text.partition("<!-- with: gevent -->")[2].partition("```python\n")[2].partition("    ```")[0]
+    )
 
 
 def run(target, recipe, many):
