@@ -12,7 +12,7 @@ _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _SHARE = (_LAST - _FIRST) // _PROCESSES
 _PORTS = range(_FIRST + _NUMBER * _SHARE, _FIRST + (_NUMBER + 1) * _SHARE)
-"""Those of this process. Servers share a port by SO_REUSEPORT: another process's server could answer half of the calls."""
+"""Those of this process: servers share a port by SO_REUSEPORT, so two processes must not choose the same."""
 
 _chosen: set[int] = set()
 _random = random.SystemRandom()  # hypothesis reseeds the global generator
