@@ -112,7 +112,7 @@ def _head(result: Result) -> str:
     lines = [
         "# Measured comparison",
         f"Measured on {about['at'][:10]} by",
-        f"```bash\n{commands}\n```",
+        f"<!-- not run: it takes an hour -->\n```bash\n{commands}\n```",
         f"on {about['cores']} cores ({about['processor']}); {load}.\n{figure}",
     ]
     if max(run["load"] for run in runs) > about["cores"]:
