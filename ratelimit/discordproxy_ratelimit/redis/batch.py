@@ -32,6 +32,9 @@ IDLE_TURN_S = 0.00006
 """A turn of the event loop in which nothing runs takes less; the calls of a busy worker join one script call instead of
 making one each, which costs Redis and the worker three times as much."""
 
+IDLE_TURNS = 2
+"""So many turns in a row show that the event loop is idle: a single turn of a busy one can be short, too."""
+
 MAX_GATHER_S = 0.002
 """A script call leaves after this time, however busy the event loop is."""
 
@@ -184,10 +187,12 @@ class ScriptBatch:
     async def _until_idle(self) -> None:
         """Wait until the event loop has nothing else to do, or a call is full; for at most `MAX_GATHER_S`."""
         began = before = self._clock()
+        idle = 0
         while len(self._items) < MAX_ITEMS and not self._delays_nothing and before - began < MAX_GATHER_S:
             await asyncio.sleep(0)
             now = self._clock()
-            if now - before < IDLE_TURN_S:
+            idle = idle + 1 if now - before < IDLE_TURN_S else 0
+            if idle == IDLE_TURNS:
                 return
             before = now
 
