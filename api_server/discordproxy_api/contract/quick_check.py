@@ -205,7 +205,7 @@ def _message(descriptor: Descriptor, depth: int, apart: Iterable[str] = ()) -> L
 
 def _field(field: FieldDescriptor, limit: Limit | None, depth: int) -> Lines:
     """Yield the checks of `value`, a field that is set; none if every value is valid."""
-    if field.name in _CHECKED_COMPLETELY or is_map(field) or _is_opaque(field):
+    if field.name in _CHECKED_COMPLETELY or _is_opaque(field):
         yield "return False"
         return
     if not is_list(field):

@@ -162,11 +162,8 @@ def _response_data(request: Any, outgoing: Outgoing) -> dict[str, Any]:
     return {"data": {**(outgoing.body or {}), **components}}
 
 
-def _create_invite(request: Any, outgoing: Outgoing, _circumstances: Circumstances) -> list[Outgoing]:
-    if request.user_ids:
-        content = "\n".join(["user_id", *map(str, request.user_ids)]) + "\n"
-        outgoing.files = [OutgoingFile("target_users_file", "users.csv", content.encode(), "text/csv")]
-    return [outgoing]
+def _create_invite(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
+    return _set_target_users(request, outgoing, circumstances) if request.user_ids else [outgoing]
 
 
 def _create_sticker(request: Any, outgoing: Outgoing, _circumstances: Circumstances) -> list[Outgoing]:
