@@ -11,6 +11,7 @@ from discordproxy import embeds_pb2 as _embeds_pb2
 from discordproxy import guilds_pb2 as _guilds_pb2
 from discordproxy import members_pb2 as _members_pb2
 from discordproxy import messages_pb2 as _messages_pb2
+from discordproxy import monetization_pb2 as _monetization_pb2
 from discordproxy import users_pb2 as _users_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -473,50 +474,6 @@ class Interaction(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
-    class Entitlement(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        ID_FIELD_NUMBER: _builtins.int
-        SKU_ID_FIELD_NUMBER: _builtins.int
-        APPLICATION_ID_FIELD_NUMBER: _builtins.int
-        USER_ID_FIELD_NUMBER: _builtins.int
-        TYPE_FIELD_NUMBER: _builtins.int
-        DELETED_FIELD_NUMBER: _builtins.int
-        STARTS_AT_FIELD_NUMBER: _builtins.int
-        ENDS_AT_FIELD_NUMBER: _builtins.int
-        GUILD_ID_FIELD_NUMBER: _builtins.int
-        CONSUMED_FIELD_NUMBER: _builtins.int
-        id: _builtins.int
-        sku_id: _builtins.int
-        application_id: _builtins.int
-        user_id: _builtins.int
-        type: _builtins.int
-        deleted: _builtins.bool
-        starts_at: _builtins.str
-        ends_at: _builtins.str
-        guild_id: _builtins.int
-        consumed: _builtins.bool
-        def __init__(
-            self,
-            *,
-            id: _builtins.int = ...,
-            sku_id: _builtins.int = ...,
-            application_id: _builtins.int = ...,
-            user_id: _builtins.int = ...,
-            type: _builtins.int = ...,
-            deleted: _builtins.bool = ...,
-            starts_at: _builtins.str = ...,
-            ends_at: _builtins.str = ...,
-            guild_id: _builtins.int = ...,
-            consumed: _builtins.bool = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "consumed", b"consumed", "deleted", b"deleted", "ends_at", b"ends_at", "guild_id", b"guild_id", "id", b"id", "sku_id", b"sku_id", "starts_at", b"starts_at", "type", b"type", "user_id", b"user_id"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    @_typing.final
     class AuthorizingIntegrationOwnersEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -596,7 +553,7 @@ class Interaction(_message.Message):
         """components, and modals that a component has opened"""
 
     @_builtins.property
-    def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interaction.Entitlement]: ...
+    def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[_monetization_pb2.Entitlement]: ...
     @_builtins.property
     def authorizing_integration_owners(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """"0": guild id, 0 in direct messages; "1": user id"""
@@ -620,7 +577,7 @@ class Interaction(_message.Message):
         app_permissions: _builtins.str = ...,
         locale: _builtins.str = ...,
         guild_locale: _builtins.str = ...,
-        entitlements: _abc.Iterable[Global___Interaction.Entitlement] | None = ...,
+        entitlements: _abc.Iterable[_monetization_pb2.Entitlement] | None = ...,
         authorizing_integration_owners: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         context: _builtins.int | None = ...,
         attachment_size_limit: _builtins.int = ...,
