@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -294,9 +294,19 @@ def blocking(url: str, **options: Any) -> Any:
 
 def connections(url: str) -> list[Any]:
     """Return a blocking connection to each server of `url` that stores data."""
-    client = blocking(url, socket_timeout=5)
-    nodes = [node.redis_connection for node in client.get_nodes()] if isinstance(client, RedisCluster) else [client]
-    return [node.connection_pool.get_connection() for node in nodes]
+    return [node.connection_pool.get_connection() for node in _nodes(blocking(url, socket_timeout=5))]
+
+
+def subscribers(url: str, channels: Sequence[str]) -> list[int]:
+    """Return the number of subscribers of each channel; in a Cluster, each node counts its own."""
+    with blocking(url) as client:
+        counts = [[count for _, count in node.pubsub_numsub(*channels)] for node in _nodes(client)]
+    return [sum(each) for each in zip(*counts, strict=True)]
+
+
+def _nodes(client: Any) -> list[Any]:
+    """Return a client of each server that stores data."""
+    return [node.redis_connection for node in client.get_nodes()] if isinstance(client, RedisCluster) else [client]
 
 
 class _OwnsSentinels:

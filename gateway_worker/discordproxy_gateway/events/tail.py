@@ -211,6 +211,8 @@ class Tail:
         Raises:
             CursorExpiredError: not everything after the cursor is kept.
         """
+        if not self.ended:  # otherwise `run` could notice it later, and end the new feed as well
+            await self._notice_new_stream()
         if cursor is not None:
             wanted = cursor.positions.get(self.place, BEGINNING)
             await self.require_kept(wanted)
@@ -250,7 +252,7 @@ class Tail:
             await self._notice_new_stream()
             before = self.last if not before.epoch else before
         entries = decode_all(self.place.shard_id, self.last.epoch, found, after=self.last.ordinal)
-        if entries and entries[0].position.ordinal != self.last.ordinal + 1:
+        if found and (not entries or entries[0].position.ordinal != self.last.ordinal + 1):
             await self._notice_new_stream()
         return entries if self.last is before else []
 
@@ -267,10 +269,11 @@ class Tail:
         era = number_of(await self._redis.hget(self._eras, "now"))
         if era not in {None, self.place.era}:
             self._fail(EventsUnavailableError(NEW_ERA))
+        before = self.last  # `run` and new subscribers call this at the same time
         epoch, ordinal, entry, first_ms = await self._ends()
-        if not epoch or (epoch == self.last.epoch and ordinal >= self.last.ordinal):
+        if not epoch or self.last is not before or (epoch == before.epoch and ordinal >= before.ordinal):
             return
-        if not self.last.epoch:  # it has begun
+        if not before.epoch:  # it has begun
             self.last = Position(epoch, 0, _START)
             return
         self.last = Position(epoch, ordinal, entry)

@@ -345,6 +345,22 @@ async def test_a_server_restored_from_an_old_snapshot_is_told(hub, stream, redis
         assert await take(items, 1) == [3]
 
 
+async def test_a_subscription_after_a_restore_continues(hub, stream, redis):
+    """The end of the former stream is not mistaken for that of the new one."""
+    async with hub.subscribe(Filter(), earliest=True) as former:
+        await stream.add(5)
+        await take(former, 5)
+        await redis.xtrim(stream.key, maxlen=0, approximate=False)
+        stream._count = 2
+        await stream.add(1)
+        async with hub.subscribe(Filter(), earliest=True) as items:
+            assert await take(items, 1) == [3]
+            with pytest.raises(CursorExpiredError):
+                await take(former, 1)
+            await stream.add(1)
+            assert await take(items, 1) == [4]
+
+
 async def test_a_listener_is_told_of_a_restored_server(hub, stream, redis):
     async with hub.subscribe(Filter()) as items:
         listening = asyncio.create_task(take(items, 6))

@@ -11,7 +11,7 @@ from discordproxy_ratelimit.route import Route, route_of, route_of_path
 from discordproxy_sandbox.limits.limits import FixedWindow
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import fleet
-from processes.redis_servers import blocking
+from processes.redis_servers import subscribers
 from strategies.discord_limits import FakeDiscord
 
 ROUTE = route_of_path("GET", "/channels/81384788765712384")
@@ -96,10 +96,5 @@ def test_an_end_that_nobody_waits_for_travels_with_the_next_acquire(valkey: str)
 async def test_a_worker_that_is_ready_receives_hints(valkey: str, key_prefix: str) -> None:
     """A hint before the subscription is lost, and the call that it grants a permit waits for its deadline."""
     async with fleet(valkey, FakeDiscord(), 2, clock=None, prefix=key_prefix):
-        with blocking(valkey) as client:
-            channels = [f"{key_prefix}:in:{worker}" for worker in ("w0", "w1", "all")]
-            assert client.pubsub_numsub(*channels) == [
-                (channels[0].encode(), 1),
-                (channels[1].encode(), 1),
-                (channels[2].encode(), 2),
-            ]
+        channels = [f"{key_prefix}:in:{worker}" for worker in ("w0", "w1", "all")]
+        assert subscribers(valkey, channels) == [1, 1, 2]
