@@ -27,7 +27,7 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
-from discordproxy_api.contract.translate import compile_message
+from discordproxy_api.contract.translate import message_reader
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_api.rpcs.routed import check
 from discordproxy_gateway.cache import CACHE_ERRORS, read_state
@@ -41,7 +41,7 @@ class GetVoiceStates:
     def __init__(self, rpc: Rpc, reads: Reads) -> None:
         self.rpc = rpc
         self._reads = reads
-        _, self._from_json = compile_message(VoiceState.DESCRIPTOR)
+        self._from_json = message_reader(VoiceState.DESCRIPTOR)
 
     def job(self, request: Any, call: Call) -> Job:
         """Return the job for a request message; raises ApiError when it is invalid."""

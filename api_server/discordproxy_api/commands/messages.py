@@ -4,9 +4,9 @@ from typing import Any
 
 from discordproxy.commands_pb2 import Command
 from discordproxy_api.commands.documents import Document, map_choices
-from discordproxy_api.contract.translate import compile_message
+from discordproxy_api.contract.translate import message_reader, message_writer
 
-_to_json, _from_json = compile_message(Command.DESCRIPTOR)
+_to_json, _from_json = message_writer(Command.DESCRIPTOR), message_reader(Command.DESCRIPTOR)
 _VALUES = ("string_value", "integer_value", "number_value")
 
 

@@ -3,7 +3,7 @@
 Unset fields are omitted, uint64 becomes a decimal string, an enum Discord's number; fields that Discord does not read
 are omitted.
 
-The functions are generated at start, like those of dataclasses: generated code takes half the time of a loop over a
+The functions are generated, like those of dataclasses: generated code takes half the time of a loop over a
 table. The function for Embed begins like this:
 
     def write(message0):

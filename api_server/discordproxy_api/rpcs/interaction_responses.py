@@ -22,7 +22,7 @@ from discordproxy_api.calls.retry import Repeat, repeatability
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.rules.attachments import adds_files
 from discordproxy_api.contract.steps import Circumstances, prepare
-from discordproxy_api.contract.translate import Translator, compile_message
+from discordproxy_api.contract.translate import Translator, message_reader
 from discordproxy_api.discord.request import Reply, RestRequest, rest_request
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_api.rpcs.route_policy import CALLBACK, RequestLine
@@ -44,7 +44,7 @@ _TRUE = {"true", "1"}
 _COMMAND, _COMPONENT = 2, 3
 _NOT_FOR_EDITS = ("tts", "nonce", "enforce_nonce")
 _POLL_S = 0.05
-_read_callback = compile_message(InteractionCallback.DESCRIPTOR)[1]
+_read_callback = message_reader(InteractionCallback.DESCRIPTOR)
 _MAX_WAIT_S = 5.0  # the gateway worker gives up after three
 
 

@@ -25,7 +25,7 @@ from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.commands.own_interactions import OwnInteractions
 from discordproxy_api.commands.owner_tables import OwnerTables
-from discordproxy_api.contract.translate import compile_message
+from discordproxy_api.contract.translate import message_reader
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.rpcs.procedure import Write
 from discordproxy_gateway.events import (
@@ -48,7 +48,7 @@ MAX_BATCH, MAX_BATCH_BYTES = 500, 512 * 1024
 MAX_EVENT_BYTES = 24 * 1024 * 1024
 """Two of them and a batch between them stay below the message size that callers must be able to receive."""
 _KINDS = {ItemKind.DISPATCH: Event.DISPATCH, ItemKind.HEARTBEAT: Event.HEARTBEAT, ItemKind.GAP: Event.GAP}
-_read_interaction = compile_message(Interaction.DESCRIPTOR)[1]
+_read_interaction = message_reader(Interaction.DESCRIPTOR)
 _MAX_FILTERED, _MAX_PREFIXES = 10_000, 1_000
 _MAX_CURSOR_LENGTH = 3_000  # it is a header of the error; the subscriber also has the cursor of its last event
 

@@ -7,7 +7,7 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import json_key, load_contract
 from discordproxy_api.contract.decode import MAX_DEPTH, Readers, build
 from discordproxy_api.contract.quick_decode import UNEXPECTED, QuickReaders
-from discordproxy_api.contract.translate import Translator, compile_message
+from discordproxy_api.contract.translate import Translator, message_reader, message_writer
 from strategies.random_messages import JSON, documents, messages
 
 CONTRACT = load_contract()
@@ -15,7 +15,7 @@ TRANSLATORS = {name: Translator(rpc) for name, rpc in CONTRACT.items() if rpc.me
 
 
 def read(descriptor, document):
-    return compile_message(descriptor)[1](document)
+    return message_reader(descriptor)(document)
 
 
 def message(**document):
@@ -37,7 +37,7 @@ def test_the_result_field_receives_the_document():
     assert (pins.items[0].message.id, pins.has_more) == (5, True)
 
 
-READ_INTERACTION = compile_message(pb.Interaction.DESCRIPTOR)[1]
+READ_INTERACTION = message_reader(pb.Interaction.DESCRIPTOR)
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 5, {}, [None], [5], {"id": {}}])
@@ -240,7 +240,7 @@ def test_quick_and_careful_decoding_agree(kind, data):
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
 def test_documented_types_are_decoded_quickly(kind, data):
-    document = compile_message(kind.DESCRIPTOR)[0](data.draw(messages(kind.DESCRIPTOR)))
+    document = message_writer(kind.DESCRIPTOR)(data.draw(messages(kind.DESCRIPTOR)))
     found, expected = quick_and_careful(kind, document)
     assert found == expected
 

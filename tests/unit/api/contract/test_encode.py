@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import load_contract
-from discordproxy_api.contract.translate import Outgoing, OutgoingFile, Translator, compile_message
+from discordproxy_api.contract.translate import Outgoing, OutgoingFile, Translator, message_reader, message_writer
 from strategies.random_messages import messages
 
 CONTRACT = load_contract()
@@ -144,8 +144,8 @@ def test_the_repr_shows_the_route_only():
     assert sent.no_bot_auth
 
 
-def test_compiled_message():
-    to_json, from_json = compile_message(pb.Role.DESCRIPTOR)
+def test_message_writer_and_reader():
+    to_json, from_json = message_writer(pb.Role.DESCRIPTOR), message_reader(pb.Role.DESCRIPTOR)
     role = pb.Role(id=5, name="r", tags=[pb.Role.Tag(id=7)], colors=pb.Role.Colors(secondary_color=0))
     document = to_json(role)
     assert document == {"id": "5", "name": "r", "tags": [{"bot_id": "7"}], "colors": {"secondary_color": 0}}
