@@ -27,7 +27,8 @@ from discordproxy_api.discord.attempt import (
     without_answer,
 )
 from discordproxy_api.discord.clock import DiscordClock
-from discordproxy_api.discord.http import DiscordHttp, Exchange
+from discordproxy_api.discord.http import DiscordHttp
+from discordproxy_api.discord.http1.client import Http1Exchange
 from discordproxy_api.discord.http1.response import MULTIPLE_CHOICES, OK, HttpResponse, NoAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
@@ -257,14 +258,14 @@ class Rest:
         with self._trace("wait for a permit", discordproxy_route=request.route.name):
             return await permit
 
-    async def _timed_response(self, attempt: Attempt, exchange: Exchange) -> HttpResponse:
+    async def _timed_response(self, attempt: Attempt, exchange: Http1Exchange) -> HttpResponse:
         request = attempt.request
         with self._trace(f"discord {request.route.name}", http_request_method=request.method) as span:
             response = await exchange.response()
             span.record(http_response_status__code=response.status)
         return response
 
-    async def _finish(self, attempt: Attempt, exchange: Exchange) -> None:
+    async def _finish(self, attempt: Attempt, exchange: Http1Exchange) -> None:
         """Finish an attempt whose caller has gone."""
         try:
             await self._respond(attempt, exchange)
@@ -273,7 +274,7 @@ class Rest:
         finally:
             attempt.permit.release()
 
-    async def _respond(self, attempt: Attempt, exchange: Exchange) -> Reply | FailedAttempt:
+    async def _respond(self, attempt: Attempt, exchange: Http1Exchange) -> Reply | FailedAttempt:
         """Wait for the response of an attempt, learn from it and judge it."""
         request, call = attempt.request, attempt.call
         try:

@@ -6,7 +6,7 @@ It repeats no request, follows no redirect, keeps no cookie, and ignores the env
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -94,7 +94,7 @@ class Http1Client:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: bytes | None = None,
+        body: bytes | Sequence[bytes] | None = None,
         *,
         before_write: Callable[[], None] = _nothing,
         timeout_s: float | None = None,
@@ -106,7 +106,7 @@ class Http1Client:
             method: such as GET.
             target: path and query below the base URL, percent-encoded.
             headers: beside Host, User-Agent, Accept, Accept-Encoding and Content-Length.
-            body: None for no body.
+            body: None for no body; several pieces are written without being joined.
             before_write: called with a connection at hand, right before the first byte is written. If it raises,
                 nothing is sent, and `Http1Exchange.response` raises the same.
             timeout_s: instead of the option.
@@ -120,8 +120,13 @@ class Http1Client:
         return Http1Exchange(self._pool, request, before_write, deadline=deadline, head_only=method == "HEAD")
 
     def _encoded(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, version: str = ""
-    ) -> bytes:
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | Sequence[bytes] | None,
+        version: str = "",
+    ) -> bytes | list[bytes]:
         prefix = self._dialer.target_prefix
         if version:
             prefix = _VERSION.sub(f"/v{version}", prefix)
@@ -130,7 +135,8 @@ class Http1Client:
         for name, value in headers.items():
             head += f"{name}: {value}\r\n"
         if body is not None or method not in BODILESS:
-            head += f"Content-Length: {len(body or b'')}\r\n"
+            size = len(body or b"") if body is None or isinstance(body, bytes) else sum(map(len, body))
+            head += f"Content-Length: {size}\r\n"
             ends += 1
         head += "\r\n"
         # Each of these lines ends once: another end of a line, or another blank in the first one, is smuggled in.
@@ -138,9 +144,12 @@ class Http1Client:
         if head.count("\n") != ends or head.count("\r") != ends or "\0" in head or blanks != BLANKS:
             raise ValueError("a line break, NUL or blank in a request's method, target or headers")
         try:
-            return head.encode() + body if body else head.encode()
+            encoded = head.encode()
         except UnicodeEncodeError:
             raise ValueError("half a surrogate pair in a request's target or headers") from None
+        if not body:
+            return encoded
+        return encoded + body if isinstance(body, bytes) else [encoded, *body]
 
 
 class Http1Exchange:
@@ -151,7 +160,7 @@ class Http1Exchange:
     def __init__(
         self,
         pool: ConnectionPool,
-        request: bytes,
+        request: bytes | list[bytes],
         before_write: Callable[[], None],
         *,
         deadline: float,

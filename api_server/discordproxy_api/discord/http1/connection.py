@@ -82,13 +82,13 @@ class Connection(asyncio.Protocol):
         """Return whether an idle connection has neither ended nor received anything, up to this very moment."""
         return not self.transport.is_closing() and not self._unread(0)
 
-    def exchange(self, request: bytes, *, head_only: bool = False) -> "asyncio.Future[HttpResponse]":
+    def exchange(self, request: bytes | list[bytes], *, head_only: bool = False) -> "asyncio.Future[HttpResponse]":
         """Write `request`; return the future of its response, which raises `NoAnswerError`.
 
         If the future is cancelled, the exchange goes on: `rejoin` returns another one.
 
         Args:
-            request: head and body.
+            request: head and body, as a whole or in pieces.
             head_only: whether the response ends with its headers, whatever these announce.
         """
         self.reusable = False
@@ -98,7 +98,10 @@ class Connection(asyncio.Protocol):
         self._raw.clear()  # of trailers
         self._awaited.append(None)
         self._response = response = self._loop.create_future()
-        self.transport.write(request)
+        if isinstance(request, bytes):
+            self.transport.write(request)
+        else:
+            self.transport.writelines(request)
         return response
 
     def rejoin(self) -> "asyncio.Future[HttpResponse]":
