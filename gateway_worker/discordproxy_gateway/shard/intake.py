@@ -39,7 +39,7 @@ class Intake:
 
     Attributes:
         stored_sequence: sequence of the last stored event; None before the first one of a new session.
-        identified: IDENTIFY was sent.
+        identified: IDENTIFY was sent, or may have been.
         works: an event of the session was stored, or the session is healthy otherwise.
         latency_s: of the last heartbeat.
         events: number of stored events.
@@ -108,7 +108,7 @@ class Intake:
     async def before_identify(self) -> None:
         """Charge the IDENTIFY; raises LeaseLostError if a newer leader may own the shard."""
         self.lease.ensure_held()
-        await self._store.identified(self.lease, self._group)
+        await self._store.charge_identify(self.lease, self._group)
         self.identified = True
         self.lease.ensure_held()
 

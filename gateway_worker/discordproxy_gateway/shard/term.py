@@ -159,7 +159,7 @@ class Term:
         try:
             # A suspended process may have lost the session to a successor, so the lease is renewed first.
             await self._lease.renew()
-            return await bot_client.connect(
+            socket = await bot_client.connect(
                 self._context.bot,
                 intake,
                 shard_id=self._lease.slot.shard_id,
@@ -168,10 +168,17 @@ class Term:
                 compress=self._history.unreadable < _MAX_COMPRESSED_FAILURES,
             )
         except BaseException:
-            if session is None and not intake.identified:
-                with contextlib.suppress(RedisError, OSError):  # the gate opens by itself, later
-                    await self._store.not_identified(self._lease, self._group)
+            await self._end_turn(intake)
             raise
+        await self._end_turn(intake)
+        return socket
+
+    async def _end_turn(self, intake: Intake) -> None:
+        """Let the next shard of the group connect: at Discord's pace, or at once if no IDENTIFY was sent."""
+        if intake.session is None:
+            end = self._store.identified if intake.identified else self._store.not_identified
+            with contextlib.suppress(RedisError, OSError):  # the gate opens by itself, later
+                await end(self._lease, self._group)
 
     async def _load_session(self) -> Session | None:
         """Return the session to resume; None if there is none, or one that cannot be resumed any more."""

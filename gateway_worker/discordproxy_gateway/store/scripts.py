@@ -16,7 +16,10 @@ from discordproxy_ratelimit.redis.pipeline import Pipeline
 REPLY_S = 1.0
 """Time limit of a reply; the client's own limit applies if it is shorter."""
 
-_NAMES = ("acquire_lease", "renew_lease", "release_lease", "fenced", "apply", "identify", "identified")
+_NAMES = (
+    *("acquire_lease", "renew_lease", "release_lease", "fenced", "apply"),
+    *("identify", "charge_identify", "end_turn"),
+)
 _PRELUDES = {"apply": ("index", "write"), "fenced": ("index", "write")}
 
 

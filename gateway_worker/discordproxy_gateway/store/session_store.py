@@ -17,12 +17,13 @@ from discordproxy_gateway.store.server_time import milliseconds, request_time
 
 log = logging.getLogger(__name__)
 
-GATE_MS = 5_000
-"""Discord: one IDENTIFY per concurrency group and 5 seconds (gateway, rate limiting of identify)."""
+GATE_MS = 5_250
+"""Discord: one IDENTIFY per concurrency group and 5 seconds (gateway, rate limiting of identify), and a margin for
+messages that do not take equally long."""
 
 HANDSHAKE_MS = 35_000
-"""How long the gate stays shut after a process dies between opening a socket and IDENTIFY. It is longer than any
-handshake, so that no process overtakes one that is under way."""
+"""How long the gate stays shut after a process dies between opening a socket and having sent IDENTIFY. It is longer than
+any handshake, so that no process overtakes one that is under way."""
 
 MAX_RESUMES = 3
 """RESUMEs in a row without an event, after which the session is given up (compare buape/carbon#364)."""
@@ -100,7 +101,7 @@ class SessionStore:
         return ("DEL", self._keys.session(slot))
 
     async def may_identify(self, lease: Lease, group: int, floor: int | None) -> IdentifyAnswer:
-        """Request an IDENTIFY. After GO, connect and call `identified` or `not_identified` without delay.
+        """Request an IDENTIFY. After GO, connect and call `charge_identify` and `identified`, or `not_identified`.
 
         Args:
             lease: of the shard.
@@ -118,17 +119,21 @@ class SessionStore:
             case _:
                 return IdentifyAnswer(verdict.decode(), numbers[0])
 
+    async def charge_identify(self, lease: Lease, group: int) -> None:
+        """Charge the IDENTIFY that is about to be sent. The gate stays shut until `identified`."""
+        keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
+        await self._scripts.run("charge_identify", keys, [_name_of(lease), HANDSHAKE_MS])
+
     async def identified(self, lease: Lease, group: int) -> None:
-        """Charge the IDENTIFY that is about to be sent, and let the next of its group follow at Discord's pace."""
+        """Let the next of the group follow at Discord's pace: the IDENTIFY was sent."""
         await self._end_turn(lease, group, GATE_MS)
 
     async def not_identified(self, lease: Lease, group: int) -> None:
         """Let others of the group go ahead: the connection failed before an IDENTIFY was sent."""
-        await self._end_turn(lease, group, "")
+        await self._end_turn(lease, group, 0)
 
-    async def _end_turn(self, lease: Lease, group: int, gate_ms: int | str) -> None:
-        keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
-        await self._scripts.run("identified", keys, [_name_of(lease), gate_ms])
+    async def _end_turn(self, lease: Lease, group: int, gate_ms: int) -> None:
+        await self._scripts.run("end_turn", [self._keys.identify_gate(group)], [_name_of(lease), gate_ms])
 
     async def set_budget(self, info: GatewayInfo) -> None:
         """Store Discord's budget of IDENTIFYs."""

@@ -227,8 +227,10 @@ class TestGate:
         assert (await store.may_identify(first, 0, 50)).verdict == "GO"
         shut = await store.may_identify(second, 0, 50)
         assert (shut.verdict, 5 < shut.wait_s <= HANDSHAKE_MS / 1000) == ("WAIT", True)
+        await store.charge_identify(first, 0)
+        assert (await store.may_identify(second, 0, 50)).wait_s > GATE_MS / 1000, "IDENTIFY may be sent late"
         await store.identified(first, 0)
-        assert (await store.may_identify(second, 0, 50)).wait_s <= GATE_MS / 1000
+        assert 0 < (await store.may_identify(second, 0, 50)).wait_s <= GATE_MS / 1000
         assert (await store.may_identify(second, 1, 50)).verdict == "GO"
 
     async def test_opens_at_once_if_nothing_was_sent(self, two):
@@ -258,7 +260,7 @@ class TestGate:
         store, first, _ = two
         await store.may_identify(first, 0, 50)
         await redis.delete(keys.identify_budget)
-        await store.identified(first, 0)
+        await store.charge_identify(first, 0)
         assert not await redis.exists(keys.identify_budget)
 
 

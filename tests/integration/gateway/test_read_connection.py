@@ -11,6 +11,7 @@ from discordproxy_gateway.cache.connection import ReadConnection
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.redis.pipeline import pack
 from fakes.eventually import eventually
+from processes.redis_servers import blocking
 
 pytestmark = pytest.mark.skipif(os.environ.get("TOPOLOGY") == "cluster", reason="a Cluster has no pipeline")
 
@@ -58,9 +59,10 @@ async def test_commands_run_before_the_pipeline_is_open_and_through_it(connectio
     assert later_ms >= now_ms
 
 
-async def test_a_forgotten_script_is_sent_again(connection, redis):
+async def test_a_forgotten_script_is_sent_again(connection, own_valkey):
     await eventually(lambda: pipelined(connection))
-    await redis.script_flush()
+    with blocking(own_valkey.operator_url) as operator:
+        operator.script_flush()
     assert (await connection.run(reading("key")))[1] == [None, {}]
 
 

@@ -46,7 +46,7 @@ def server(valkey_binary):
 
 @pytest.fixture
 def operator(server):
-    with blocking(server.url) as client:
+    with blocking(server.operator_url) as client:
         yield client
 
 
