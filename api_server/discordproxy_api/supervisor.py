@@ -4,6 +4,7 @@ Top-level imports are restricted to the standard library, so that missing packag
 """
 
 import argparse
+import gc
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -70,8 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.token:
         complain("WARNING: --token is visible to other users; set DISCORD_BOT_TOKEN instead")
     os.environ.update(into_environment(options))
+    gc.disable()  # collections would lengthen the imports by a fourth
     from discordproxy_api.processes.launch import LaunchOptions, launch  # noqa: PLC0415 - needs the packages checked above
 
+    gc.enable()
     levels = options.log_file_level, options.log_console_level
     raise SystemExit(launch(LaunchOptions(options.log_file_path, *levels, options.sandbox)))
 

@@ -34,8 +34,12 @@ from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, fo
 from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
 from discordproxy_ratelimit.settings import TOKEN_MISSING, explain, unknown_variables
 
-PRELOADED = ("discordproxy_api.__main__", "discordproxy_gateway.__main__")
-"""Modules that are imported once for all children, by name, since the API package does not import the gateway's."""
+PRELOADED = ("discordproxy_api.__main__",)
+"""Modules that are imported once for all children."""
+
+PRELOADED_FOR_BOTS = ("discordproxy_gateway.__main__",)
+"""For several gateway workers, by name, since the API package does not import the gateway's. A single one imports
+discord.py and aiohttp by itself, while the API worker starts."""
 
 PRELOADED_FOR_TLS = ("cryptography.x509", "cryptography.hazmat.primitives.serialization")
 PRELOADED_FOR_HTTP = ("discordproxy_api.http.pages", "discordproxy_api.http.server")
@@ -91,6 +95,7 @@ def preloaded(settings: ApiSettings) -> list[str]:
     """Return the modules to import before the children are forked."""
     return [
         *PRELOADED,
+        *(PRELOADED_FOR_BOTS if len(settings.all_bots) > 1 else ()),
         *(PRELOADED_FOR_TLS if settings.tls_cert else ()),
         *(PRELOADED_FOR_HTTP if settings.http_port is not None else ()),
         *(PRELOADED_FOR_REST if settings.rest_port is not None else ()),

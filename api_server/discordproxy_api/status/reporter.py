@@ -1,4 +1,4 @@
-"""Publishes the status and the counters of this worker every second."""
+"""Publishes the status and the counters of this worker every second, every two while it is idle."""
 
 import asyncio
 import logging
@@ -52,6 +52,8 @@ class Reporter:
         self._rest_open = rest_open
         self._broker = next(iter(brokers.values()))
         self._reports = 0
+        self._state_published = ""
+        self._may_skip = False
         self._fixed = {
             "format": FORMAT,
             "host": socket.gethostname(),
@@ -73,15 +75,20 @@ class Reporter:
                 await asyncio.sleep(AFTER_A_FAILURE_S)
 
     async def report(self) -> None:
-        """Publish once. Counters that cannot be published are published the next time."""
+        """Publish once, unless nothing has happened. Counters that cannot be published are published the next time."""
         if not self._broker.is_up:
             return
         counted = self._metrics.recent_stats.collect()
+        if not counted and self._may_skip and not self._metrics.in_progress and self._state() == self._state_published:
+            self._may_skip = False
+            return
         try:
             if self._reports % CIRCUIT_EVERY == 0:
                 await self._broker.circuit()
             self._reports += 1
+            self._state_published = self._state()
             await self._broker.registry.publish(self._broker.worker, orjson.dumps(self._post()), counted)
+            self._may_skip = True
         except BrokerError:
             self._metrics.recent_stats.restore(counted)
 

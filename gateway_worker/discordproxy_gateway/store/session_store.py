@@ -22,8 +22,8 @@ GATE_MS = 5_250
 messages that do not take equally long."""
 
 HANDSHAKE_MS = 35_000
-"""How long the gate stays shut after a process dies between opening a socket and having sent IDENTIFY. It is longer than
-any handshake, so that no process overtakes one that is under way."""
+"""How long the gate stays shut after a process dies between opening a socket and having sent IDENTIFY. It is longer
+than any handshake, so that no process overtakes one that is under way."""
 
 MAX_RESUMES = 3
 """RESUMEs in a row without an event, after which the session is given up (compare buape/carbon#364)."""
