@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from discordproxy_ratelimit.settings import SharedSettings
@@ -96,17 +96,9 @@ class ApiSettings(SharedSettings):
     retries: Annotated[int, Field(ge=0, le=20)] = Field(
         4, description="maximum number of retries of a request to Discord, if a retry is safe"
     )
-    global_limit: Positive = Field(
-        50, description="Discord's global rate limit of the bot, requests per second; higher for large bots"
-    )
     degraded: Literal["refuse", "local"] = Field(
         "refuse",
         description="if Redis is unavailable: refuse calls, or continue in degraded mode at a reduced rate (local)",
-    )
-    egress: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = Field(
-        "default",
-        description="name of this machine's public IP address; machines with the same name share its limit of invalid "
-        "requests",
     )
     workers: Positive = Field(1, description="number of API workers; in degraded mode they divide the limits")
 

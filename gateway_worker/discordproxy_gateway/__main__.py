@@ -5,14 +5,18 @@ import asyncio
 import gc
 import logging
 import sys
+from functools import partial
 
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from discordproxy_gateway.discord.failures import FatalError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
 from discordproxy_gateway.worker import GatewayWorker
+from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.errors import BrokerUnavailableError
+from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.process import logs, streams
 from discordproxy_ratelimit.process.exit_status import CONFIGURATION, USAGE
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
@@ -74,7 +78,13 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     token = settings.token.get_secret_value()
     url = embedded.broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     redis = redis_client.connect(url)
-    worker = GatewayWorker(redis, Keys(settings.namespace, settings.bot_id), token, settings.options(force=force))
+    worker = GatewayWorker(
+        redis,
+        Keys(settings.namespace, settings.bot_id),
+        token,
+        settings.options(force=force),
+        partial(_open_broker, settings, url),
+    )
     try:
         await redis_client.wait_for(url, within_s=_BROKER_WITHIN_S)
         await worker.run(stopping)
@@ -89,6 +99,17 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     finally:
         await redis.aclose()
     return 0
+
+
+def _open_broker(settings: GatewaySettings, url: str) -> Broker:
+    limits = Limits(global_limit=settings.chosen.global_limit or settings.global_limit, egress=settings.egress)
+    return Broker(
+        redis_client.connect(url),
+        prefix=settings.namespace,
+        bot_id=settings.bot_id,
+        limits=limits,
+        decisions=Decisions(CollectorRegistry()),  # nobody reads them
+    )
 
 
 def _log_http_proxies(settings: GatewaySettings) -> None:

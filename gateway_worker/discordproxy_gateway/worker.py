@@ -21,6 +21,7 @@ from discordproxy_gateway.discord.request_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.session import fingerprint_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.request_permits import OpenBroker, RequestPermits
 from discordproxy_gateway.shard.context import ShardContext
 from discordproxy_gateway.shard.shard import MIN_TERM_S, Shard
 from discordproxy_gateway.store.lease import Leader
@@ -40,9 +41,19 @@ LOGIN_ERROR_MARGIN_S = 10.0
 
 
 class GatewayWorker:
-    """Runs all shards of one bot, as leader or standby."""
+    """Runs all shards of one bot, as leader or standby.
 
-    def __init__(self, redis: Redis, keys: Keys, token: str, options: GatewayOptions) -> None:
+    Args:
+        redis: client of the server that all workers share.
+        keys: key layout of the bot.
+        token: the bot's.
+        options: of this worker.
+        open_broker: returns a broker of the bot; None makes requests without permits.
+    """
+
+    def __init__(
+        self, redis: Redis, keys: Keys, token: str, options: GatewayOptions, open_broker: OpenBroker | None = None
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._token = token
@@ -50,6 +61,7 @@ class GatewayWorker:
         self._scripts = Scripts(redis)
         self._store = SessionStore(self._scripts, keys)
         self._intents = value_of(options.intents)
+        self._permits = RequestPermits(open_broker, options.rest_url) if open_broker else None
         self._bot: BotClient | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -132,7 +144,7 @@ class GatewayWorker:
         return info
 
     async def _log_in(self) -> BotClient:
-        bot = BotClient(intents=self._intents, rest_url=self._options.rest_url)
+        bot = BotClient(intents=self._intents, rest_url=self._options.rest_url, permits=self._permits)
         try:
             user = await bot.log_in(self._token)
         except BaseException as error:

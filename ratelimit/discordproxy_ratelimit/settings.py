@@ -128,6 +128,14 @@ class SharedSettings(BaseSettings):
     key_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,40}$")] = Field(
         "dp", description="first part of every key in Redis, so that several deployments can share a server"
     )
+    global_limit: Annotated[int, Field(ge=1)] = Field(
+        50, description="Discord's global rate limit of the bot, requests per second; higher for large bots"
+    )
+    egress: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = Field(
+        "default",
+        description="name of this machine's public IP address; machines with the same name share its limit of invalid "
+        "requests",
+    )
     log_level: LogLevel = Field(
         "INFO", description="lowest level that is logged: DEBUG, INFO, WARNING, ERROR, CRITICAL"
     )

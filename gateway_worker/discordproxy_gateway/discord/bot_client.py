@@ -20,6 +20,7 @@ from discordproxy_gateway.discord.inflate import UnreadableError
 from discordproxy_gateway.discord.reconnect import ConnectionEnd
 from discordproxy_gateway.discord.request_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.session import Session
+from discordproxy_gateway.request_permits import RequestPermits
 from discordproxy_ratelimit.process.http_proxy import http_proxy_for
 
 HANDSHAKE_S = 30.0
@@ -42,9 +43,12 @@ class BotClient(discord.Client):
         intents: the number Discord takes.
         rest_url: base of Discord's REST API, version included.
         silence_s: a connection without a message for this long counts as dead.
+        permits: takes a permit before each request with the bot's token; None for none.
     """
 
-    def __init__(self, *, intents: int, rest_url: str, silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self, *, intents: int, rest_url: str, silence_s: float = SILENCE_S, permits: RequestPermits | None = None
+    ) -> None:
         Route.BASE = rest_url
         flags = discord.Intents.none()
         flags.value = intents
@@ -56,6 +60,7 @@ class BotClient(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             max_ratelimit_timeout=MAX_RATE_LIMIT_S,
             heartbeat_timeout=silence_s,
+            http_trace=permits.trace() if permits else None,  # type: ignore[arg-type] # None is its default
         )
         self._callbacks: aiohttp.ClientSession | None = None
         self._connection.parsers = {}
