@@ -9,20 +9,16 @@ from typing import get_args
 
 import pytest
 
-import command_page
-import contract_source as contract
-import error_pages
 import prepare
-import python_pages
-import rpc_pages
-import settings_page
 from contract.test_operations import exported
 from discordproxy_api.access.keys import KeyEntry
 from discordproxy_api.calls.call import Status
 from discordproxy_api.http.pages import _FILES
 from discordproxy_api.http.server import HEALTH_PATHS
 from discordproxy_api.status import explain, findings
-from proto_comments import read_comments
+from reference import command_page, error_pages, python_pages, rpc_pages, settings_page
+from sources import contract_source as contract
+from sources.proto_comments import read_comments
 
 ROOT = Path(__file__).parents[2]
 GENERATED = prepare.generated()

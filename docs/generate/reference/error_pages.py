@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable
 
-from contract_source import ROOT
 from discordproxy._grpc import connection_errors
 from discordproxy_api.status import explain
 from discordproxy_gateway.discord import failures
 from markup import anchor, cell, table
-from source_texts import GAP, calls
+from sources.contract_source import ROOT
+from sources.source_texts import GAP, calls
 
 API = ROOT / "api_server" / "discordproxy_api"
 CLIENT = ROOT / "client" / "discordproxy"
