@@ -208,4 +208,4 @@ def tls(host: str, *, local: bool, encrypted: bool, keys: bool) -> Finding:
         return _bad("tls", f"connections to {host} are not encrypted", fix)
     if not keys:
         return _bad("tls", f"anyone can use the bot at {host}", "Set DISCORDPROXY_KEYS_FILE.")
-    return _good("tls", f"{host} requires TLS and authentication")
+    return _good("tls", f"connections to {host} are encrypted and authenticated")
