@@ -192,6 +192,15 @@ def test_every_reason_is_explained():
         assert error_pages.cell(meaning.meaning) in text
 
 
+def test_the_texts_of_refusals_are_listed_with_their_reasons():
+    rows = dict(error_pages.refusals())
+    assert len(rows) > 60
+    assert rows["The key that was sent is not a key of Discord Proxy."] == "UNAUTHENTICATED"
+    assert rows["The application … may not call …; add it to the key's rpcs."] == "FORBIDDEN_BY_OPERATOR"
+    assert rows["Too many calls are waiting already"] == "QUEUE_FULL"
+    assert set(rows.values()) <= {name for name, _ in explain.reasons()}
+
+
 def test_every_finding_of_doctor_is_listed_with_its_fix():
     source = inspect.getsource(findings)
     without_text = 2  # those of a gateway's failure and of Redis have texts of other modules

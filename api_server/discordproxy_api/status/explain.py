@@ -57,7 +57,9 @@ _BY_REASON = {
         "Another application owns the name of a command, or none owns a command with another content",
         "`discordproxy commands list` shows the owners.",
     ),
-    "COMMAND_NOT_OWNED": Explanation("The application does not own a command that it uses"),
+    "COMMAND_NOT_OWNED": Explanation(
+        "The application does not own a command that it uses", "`discordproxy commands list` shows the owners."
+    ),
     "CURSOR_EXPIRED": Explanation(
         "The events after the subscriber's cursor are no longer kept",
         "Continue from the error's `cursor`, and reload any data that depends on the events.",
@@ -100,7 +102,9 @@ _BY_REASON = {
         "The gateway worker cannot log in", "Run `discordproxy doctor`, which names the cause."
     ),
     "NO_GATEWAY": Explanation("No gateway worker is connected", "Make sure that one runs."),
-    "OUTCOME_UNKNOWN": Explanation("Another call with the same idempotency key has not finished"),
+    "OUTCOME_UNKNOWN": Explanation(
+        "Another call with the same idempotency key has not finished", "Repeat the call with the same key later."
+    ),
     "PERMISSION_DENIED": Explanation(
         "The application's key does not allow this call", "If it should be allowed, extend the key's scopes."
     ),
@@ -115,7 +119,10 @@ _BY_REASON = {
         "The event stream has reached its maximum age",
         "The Python client resumes by itself; other programs subscribe again with the cursor of the last event.",
     ),
-    "SUBSCRIBER_TOO_SLOW": Explanation("A subscriber read its events too slowly and was disconnected"),
+    "SUBSCRIBER_TOO_SLOW": Explanation(
+        "A subscriber read its events too slowly and was disconnected",
+        "Read events faster, or subscribe to fewer. The Python client resumes by itself.",
+    ),
     "TOO_MANY_FAILURES": Explanation(
         "A role synchronisation ended, because many members in a row failed", "The caller's error has Discord's reason."
     ),
@@ -127,7 +134,9 @@ _BY_REASON = {
     "WAIT_EXCEEDS_DEADLINE": Explanation(
         "The wait for a rate limit would exceed the call's deadline", "Give calls more time, or send fewer."
     ),
-    "WAIT_EXCEEDS_MAX_WAIT": Explanation("The wait for a rate limit would exceed the call's max_wait"),
+    "WAIT_EXCEEDS_MAX_WAIT": Explanation(
+        "The wait for a rate limit would exceed the call's max_wait", "Give calls more max_wait, or send fewer."
+    ),
 }
 _BY_HTTP_STATUS = {
     401: Explanation("Discord rejected the token", "Check DISCORD_BOT_TOKEN, or the webhook's token."),
