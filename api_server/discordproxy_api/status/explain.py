@@ -23,8 +23,15 @@ _BY_CODE = {
     10011: Explanation("The role does not exist", "Check the role's ID; it may have been deleted."),
     10013: Explanation("The user does not exist", "Check the user's ID."),
     10015: Explanation("The webhook was deleted", "Create a new one and set its URL in the application."),
+    10062: Explanation(
+        "The interaction was answered too late: Discord waits for three seconds",
+        "Respond sooner, or let DISCORDPROXY_AUTO_DEFER defer it.",
+    ),
     30001: Explanation("The bot is in the maximum number of guilds"),
     40003: Explanation("The bot opens DM channels too fast", "Spread the messages over a longer time."),
+    40060: Explanation(
+        "The interaction has a response already", "Edit that one or send a follow-up; only one program may respond."
+    ),
     50001: Explanation("The bot cannot see this channel or guild", "Invite the bot, and grant its role View Channel."),
     50007: Explanation(
         "The user does not accept direct messages from the bot", "The user must allow them in a shared guild."

@@ -7,6 +7,7 @@ from discordproxy._grpc import connection_errors
 from discordproxy_api.status import explain
 from discordproxy_gateway.discord import failures
 from discordproxy_ratelimit import errors as broker_errors
+from discordproxy_sandbox.errors import discord_error
 from markup import anchor, cell, table
 from sources.contract_source import ROOT
 from sources.source_texts import GAP, calls
@@ -79,7 +80,7 @@ def pages() -> dict[str, str]:
         _REFUSALS_INTRODUCTION,
         table(("text", "reason"), [(cell(text), f"[`{name}`](#{anchor(name)})") for text, name in refusals()]),
         "## Errors of Discord\n\nThe `code` of an exception, and the status of Discord's response.\n",
-        _explanations("code", explain.codes()),
+        _discord_codes(),
         _explanations("HTTP status", explain.http_statuses()),
         "## Findings of `discordproxy doctor`\n",
         _rows(findings(), "finding", "fix"),
@@ -101,6 +102,21 @@ def _explanations(title: str, explained: Iterable[tuple[str | int, explain.Expla
         for name, each in explained
     ]
     return table((title, "meaning", "fix"), [(name, cell(meaning), cell(fix)) for name, meaning, fix in rows])
+
+
+def _discord_codes() -> str:
+    rows = [
+        (f"`{code}`", cell(_discord_text(code)), cell(each.meaning), cell(each.fix)) for code, each in explain.codes()
+    ]
+    return table(("code", "text", "meaning", "fix"), rows)
+
+
+def _discord_text(code: int) -> str:
+    """Return the text of an error of Discord, as the sandbox has it; empty for others."""
+    try:
+        return discord_error(code).message
+    except KeyError:
+        return ""
 
 
 def refusals() -> list[Row]:
