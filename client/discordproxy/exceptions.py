@@ -114,11 +114,21 @@ class DiscordProxyGrpcError(DiscordProxyException):
         super().__init__(status, details)
         self.status = status
         self.details = details
-        self.text = _fact(read_details(details) or {}, "text", str, details)
+        self.text = _text_of(details)
 
     def __str__(self) -> str:
-        hint = f" ({self.hint})" if self.hint else ""
-        return f"gRPC error. Status code: {self.status.name} - Error message: {self.details}{hint}"
+        more = self.hint or self._facts()
+        shown = _text_of(self.details)  # not `text`: programs for 1.5.1 may assign `details`
+        text = f"gRPC error. Status code: {self.status.name} - Error message: {shown}"
+        return f"{text} ({more})" if more else text
+
+    def _facts(self) -> str:
+        """Return what the proxy reported about a refusal besides its text; empty for errors of gRPC."""
+        if not self.reason:
+            return ""
+        wait = "" if self.retry_after is None else f", retry after {self.retry_after:g} s"
+        request = f", request {self.request_id}" if self.request_id else ""
+        return f"{self.reason}, sent: {self.sent}{wait}{request}"
 
 
 class DiscordProxyTimeoutError(DiscordProxyGrpcError):
@@ -186,6 +196,11 @@ def _fact(facts: dict[str, Any], name: str, kind: type | tuple[type, ...], other
     """Return a value of the details if it has the expected type: they may come from another server."""
     value = facts.get(name)
     return value if isinstance(value, kind) else otherwise
+
+
+def _text_of(details: str) -> str:
+    """Return the readable part of gRPC's details."""
+    return cast("str", _fact(read_details(details) or {}, "text", str, details))
 
 
 def _sent(error: DiscordProxyException, facts: dict[str, Any]) -> Sent:

@@ -15,14 +15,9 @@ from typing import Any
 import tomllib
 import yaml
 
-import command_page
-import error_pages
-import python_pages
-import rpc_pages
-import settings_page
-import table_pages
-from contract_source import ROOT
 from links import normalized, rewritten
+from reference import command_page, error_pages, python_pages, rpc_pages, settings_page, table_pages
+from sources.contract_source import ROOT
 
 PROJECT = {
     "ARCHITECTURE.md": "project/architecture.md",

@@ -1,17 +1,22 @@
 """The configurations of deploy/ pass their own programs' checks, and their names exist."""
 
+import asyncio
 import configparser
 import json
 import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
+from asyncio.subprocess import DEVNULL
 from pathlib import Path
 
 import pytest
+import trustme
 import yaml
+from aiohttp import web
 
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.settings import GatewaySettings
@@ -102,6 +107,39 @@ def test_process_1_of_every_container_is_an_init() -> None:
     for manifest in yaml.safe_load_all((DEPLOY / "kubernetes/discordproxy.yaml").read_text()):
         if manifest["kind"] == "Deployment":
             assert all("command" not in one for one in manifest["spec"]["template"]["spec"]["containers"])
+
+
+@pytest.mark.parametrize("certificate", ["", "server.pem"])
+async def test_the_image_is_healthy_while_the_worker_is_ready(certificate: str) -> None:
+    status, context = 200, None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("discordproxy.example").configure_cert(context)
+
+    async def answer(_request: web.BaseRequest) -> web.Response:
+        return web.Response(status=status)
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        environment = {"DISCORDPROXY_HTTP_PORT": str(runner.addresses[0][1])}
+        environment["DISCORDPROXY_TLS_CERT"] = certificate
+        assert await healthy(environment) == 0
+        status = 503
+        assert await healthy(environment) == 1
+    finally:
+        await runner.cleanup()
+    assert await healthy(environment) == 1
+
+
+async def healthy(environment: dict[str, str]) -> int:
+    """Return the exit status of the image's health check."""
+    program = DEPLOY / "docker/healthy.py"
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, program, env=environment, stdout=DEVNULL, stderr=DEVNULL
+    )
+    return await done.wait()
 
 
 @pytest.mark.parametrize("path", ["haproxy/haproxy.cfg", "docker/haproxy.cfg"])

@@ -1,4 +1,4 @@
-"""The examples of docs/security.md work: its commands make valid files, its tables match the code."""
+"""The examples about keys and certificates work: commands make valid files, tables match the code."""
 
 import os
 import re
@@ -16,19 +16,22 @@ from discordproxy_api.tls import TlsFiles, read_certificates
 from discordproxy_ratelimit.process.bot_config import read_bots
 from processes.deployment import COMMANDS
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+DOCUMENT = (DOCS / "security.md").read_text()
 RPCS = tuple(load_contract())
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)
+def blocks(language: str, document: str = DOCUMENT) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="NOT TESTED: the recipe needs openssl")
 def test_the_recipe_makes_files_that_can_be_served(tmp_path: Path) -> None:
-    commands = [block for block in blocks("bash") if "openssl" in block or "keys new" in block]
+    recipe = blocks("bash", (DOCS / "deploy.md").read_text())
+    commands = [block for block in recipe if "openssl" in block or "keys new" in block]
     assert len(commands) == 2
-    environment = {"PATH": f"{COMMANDS}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    (tmp_path / "venv").symlink_to(COMMANDS.parent)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     script = "\n".join(["set -e", *commands])
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False

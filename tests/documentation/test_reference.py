@@ -9,20 +9,16 @@ from typing import get_args
 
 import pytest
 
-import command_page
-import contract_source as contract
-import error_pages
 import prepare
-import python_pages
-import rpc_pages
-import settings_page
 from contract.test_operations import exported
 from discordproxy_api.access.keys import KeyEntry
 from discordproxy_api.calls.call import Status
 from discordproxy_api.http.pages import _FILES
 from discordproxy_api.http.server import HEALTH_PATHS
 from discordproxy_api.status import explain, findings
-from proto_comments import read_comments
+from reference import command_page, error_pages, python_pages, rpc_pages, settings_page
+from sources import contract_source as contract
+from sources.proto_comments import read_comments
 
 ROOT = Path(__file__).parents[2]
 GENERATED = prepare.generated()
@@ -194,6 +190,15 @@ def test_every_reason_is_explained():
     for name, meaning in explain.reasons():
         assert f"| `{name}`" in text
         assert error_pages.cell(meaning.meaning) in text
+
+
+def test_the_texts_of_refusals_are_listed_with_their_reasons():
+    rows = dict(error_pages.refusals())
+    assert len(rows) > 60
+    assert rows["The key that was sent is not a key of Discord Proxy."] == "UNAUTHENTICATED"
+    assert rows["The application … may not call …; add it to the key's rpcs."] == "FORBIDDEN_BY_OPERATOR"
+    assert rows["Too many calls are waiting already"] == "QUEUE_FULL"
+    assert set(rows.values()) <= {name for name, _ in explain.reasons()}
 
 
 def test_every_finding_of_doctor_is_listed_with_its_fix():

@@ -67,7 +67,7 @@ def _new(options: argparse.Namespace) -> None:
         _show(f"Add this entry to the file of DISCORDPROXY_KEYS_FILE:\n\n{entry}")
     else:
         _append(options.file, entry)
-        _show(f"The entry was added to {options.file}; restrict its permissions there.")
+        _show(f'The entry was added to {options.file}. It allows everything; to limit it, add a line: rpcs = ["read"]')
 
 
 def _append(path: Path, entry: str) -> None:

@@ -135,8 +135,9 @@ class Authenticator:
             return errors.refusal("UNAUTHENTICATED", LOCKED_OUT, text, retry_after_s=left_s)
         if may_log:
             log.info("wrong key from %s", address)
-        hint = "is unknown; it may have been replaced" if FORM.fullmatch(key) else "is not a key of Discord Proxy"
-        return _refused(f"The key that was sent {hint}.")
+        if FORM.fullmatch(key):
+            return _refused("The key that was sent is unknown; it may have been replaced.")
+        return _refused("The key that was sent is not a key of Discord Proxy.")
 
 
 def key_in(authorization: str) -> str:

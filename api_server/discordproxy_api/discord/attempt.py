@@ -13,6 +13,9 @@ from discordproxy_api.discord.request import RestRequest
 from discordproxy_ratelimit.headers import Answer, retry_after_s
 from discordproxy_ratelimit.permit import Permit
 
+_CAUSES = {"gaierror": "host name not found", "ConnectionRefusedError": "connection refused"}
+"""Exceptions of a connection, in the words of an error text."""
+
 
 @dataclass(slots=True)
 class FailedAttempt:
@@ -92,8 +95,9 @@ def without_answer(attempt: Attempt, error: NoAnswerError) -> FailedAttempt:
         attempt.call.lost(effect=attempt.request.effect)
         text = f"Discord did not answer ({error}); whether the request took effect is unknown."
         return FailedAttempt(Outcome.LOST, _unreachable(text))
+    cause = _CAUSES.get(str(error), str(error))
     text = (
-        f"Discord could not be reached ({error}); check the machine's network, HTTPS_PROXY and "
+        f"Discord could not be reached ({cause}); check the machine's network, HTTPS_PROXY and "
         "DISCORDPROXY_DISCORD_URL."
     )
     return FailedAttempt(Outcome.UNSENT, _unreachable(text))

@@ -237,8 +237,8 @@ def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Pa
         version=__version__,
         address=str(address),
         workers=settings.workers,
-        http=f"http{'s' * encrypted}://{Address(settings.host, settings.http_port)}" if settings.http_port else "",
-        rest=_rest_url(settings),
+        http=local_url(settings, settings.http_port),
+        rest=local_url(settings, settings.rest_port),
         broker=describe(redis_url),
         private=not settings.redis_url.get_secret_value(),
         discord=settings.discord_url,
@@ -251,11 +251,12 @@ def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Pa
     )
 
 
-def _rest_url(settings: ApiSettings) -> str:
-    if not settings.rest_port:
+def local_url(settings: ApiSettings, port: int | None) -> str:
+    """Return the URL of a port on this machine, "" without a port."""
+    if not port:
         return ""
     host = "localhost" if settings.host in {"127.0.0.1", "0.0.0.0", "::"} else settings.host
-    return f"http{'s' * (settings.tls_cert is not None)}://{Address(host, settings.rest_port)}"
+    return f"http{'s' * (settings.tls_cert is not None)}://{Address(host, port)}"
 
 
 def _log_sandbox(name: str, lines: list[bytes]) -> str:

@@ -23,8 +23,15 @@ _BY_CODE = {
     10011: Explanation("The role does not exist", "Check the role's ID; it may have been deleted."),
     10013: Explanation("The user does not exist", "Check the user's ID."),
     10015: Explanation("The webhook was deleted", "Create a new one and set its URL in the application."),
+    10062: Explanation(
+        "The interaction was answered too late: Discord waits for three seconds",
+        "Respond sooner, or let DISCORDPROXY_AUTO_DEFER defer it.",
+    ),
     30001: Explanation("The bot is in the maximum number of guilds"),
     40003: Explanation("The bot opens DM channels too fast", "Spread the messages over a longer time."),
+    40060: Explanation(
+        "The interaction has a response already", "Edit that one or send a follow-up; only one program may respond."
+    ),
     50001: Explanation("The bot cannot see this channel or guild", "Invite the bot, and grant its role View Channel."),
     50007: Explanation(
         "The user does not accept direct messages from the bot", "The user must allow them in a shared guild."
@@ -57,7 +64,9 @@ _BY_REASON = {
         "Another application owns the name of a command, or none owns a command with another content",
         "`discordproxy commands list` shows the owners.",
     ),
-    "COMMAND_NOT_OWNED": Explanation("The application does not own a command that it uses"),
+    "COMMAND_NOT_OWNED": Explanation(
+        "The application does not own a command that it uses", "`discordproxy commands list` shows the owners."
+    ),
     "CURSOR_EXPIRED": Explanation(
         "The events after the subscriber's cursor are no longer kept",
         "Continue from the error's `cursor`, and reload any data that depends on the events.",
@@ -100,7 +109,9 @@ _BY_REASON = {
         "The gateway worker cannot log in", "Run `discordproxy doctor`, which names the cause."
     ),
     "NO_GATEWAY": Explanation("No gateway worker is connected", "Make sure that one runs."),
-    "OUTCOME_UNKNOWN": Explanation("Another call with the same idempotency key has not finished"),
+    "OUTCOME_UNKNOWN": Explanation(
+        "Another call with the same idempotency key has not finished", "Repeat the call with the same key later."
+    ),
     "PERMISSION_DENIED": Explanation(
         "The application's key does not allow this call", "If it should be allowed, extend the key's scopes."
     ),
@@ -115,7 +126,10 @@ _BY_REASON = {
         "The event stream has reached its maximum age",
         "The Python client resumes by itself; other programs subscribe again with the cursor of the last event.",
     ),
-    "SUBSCRIBER_TOO_SLOW": Explanation("A subscriber read its events too slowly and was disconnected"),
+    "SUBSCRIBER_TOO_SLOW": Explanation(
+        "A subscriber read its events too slowly and was disconnected",
+        "Read events faster, or subscribe to fewer. The Python client resumes by itself.",
+    ),
     "TOO_MANY_FAILURES": Explanation(
         "A role synchronisation ended, because many members in a row failed", "The caller's error has Discord's reason."
     ),
@@ -127,7 +141,9 @@ _BY_REASON = {
     "WAIT_EXCEEDS_DEADLINE": Explanation(
         "The wait for a rate limit would exceed the call's deadline", "Give calls more time, or send fewer."
     ),
-    "WAIT_EXCEEDS_MAX_WAIT": Explanation("The wait for a rate limit would exceed the call's max_wait"),
+    "WAIT_EXCEEDS_MAX_WAIT": Explanation(
+        "The wait for a rate limit would exceed the call's max_wait", "Give calls more max_wait, or send fewer."
+    ),
 }
 _BY_HTTP_STATUS = {
     401: Explanation("Discord rejected the token", "Check DISCORD_BOT_TOKEN, or the webhook's token."),

@@ -60,7 +60,7 @@ def token(http_status: int, name: str, took_s: float, *, edge: bool = False) -> 
         return _bad("token", "Discord rejects the bot token", fix)
     if http_status:
         return _bad("token", f"Discord answered {http_status}", "Check discordstatus.com, then try again.")
-    return _bad("token", f"not checked: no answer within {took_s:.1f} s")
+    return _bad("token", f"not checked: no answer within {took_s:.1f} s", "See the finding about discord.")
 
 
 def reachability(http_status: int, reason: str, took_s: float, url: str) -> Finding:
@@ -119,7 +119,8 @@ def gateway(state: Document, bot: str = "") -> Finding:
         return _bad(subject, "no gateway worker runs", fix)
     if down:
         reasons = "; ".join(filter(None, (shard["reason"] for shard in down))) or down[0]["state"]
-        return _bad(subject, f"{len(down)} of {state['shard_count']} shards not connected: {reasons}")
+        text = f"{len(down)} of {state['shard_count']} shards not connected: {reasons}"
+        return _bad(subject, text, "They reconnect by themselves; if this lasts, see the log of the gateway.")
     return _good(subject, f"connected, {_number(state['shard_count'], 'shard')}, {_number(state['guilds'], 'guild')}")
 
 
@@ -170,7 +171,8 @@ def workers(document: Document) -> Finding:
         return _bad("workers", f"different versions: {', '.join(versions)}", "Finish the upgrade.")
     not_serving = [f"{worker['host']}:{worker['pid']}" for worker in found if worker["state"] != "serving"]
     if not_serving:
-        return _bad("workers", f"{len(not_serving)} of {len(found)} not serving: {', '.join(not_serving[:5])}")
+        text = f"{len(not_serving)} of {len(found)} not serving: {', '.join(not_serving[:5])}"
+        return _bad("workers", text, "See their state with `discordproxy status`, and their lines in the log.")
     return _good("workers", f"{len(found)} serving")
 
 
@@ -208,4 +210,4 @@ def tls(host: str, *, local: bool, encrypted: bool, keys: bool) -> Finding:
         return _bad("tls", f"connections to {host} are not encrypted", fix)
     if not keys:
         return _bad("tls", f"anyone can use the bot at {host}", "Set DISCORDPROXY_KEYS_FILE.")
-    return _good("tls", f"{host} requires TLS and authentication")
+    return _good("tls", f"connections to {host} are encrypted and authenticated")

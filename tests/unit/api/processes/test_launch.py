@@ -5,7 +5,15 @@ import sys
 
 import pytest
 
-from discordproxy_api.processes.launch import PRELOADED, UP_AFTER_S, LaunchOptions, gateways, launch, preloaded
+from discordproxy_api.processes.launch import (
+    PRELOADED,
+    UP_AFTER_S,
+    LaunchOptions,
+    gateways,
+    launch,
+    local_url,
+    preloaded,
+)
 from discordproxy_api.settings import ApiSettings
 from discordproxy_ratelimit.process.exit_status import BROKEN, FAILED, USAGE
 
@@ -73,3 +81,10 @@ def test_an_error_of_its_own_has_a_status_that_is_tried_again(monkeypatch, capsy
     assert launch(LaunchOptions(tmp_path, None, "CRITICAL", "never")) == BROKEN
     assert capsys.readouterr().err == "ERROR: internal error; see the log\n"
     assert "surprise" in caplog.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
+def test_the_addresses_that_are_shown_can_be_opened_on_this_machine(host):
+    settings = ApiSettings(DISCORD_BOT_TOKEN="t", host=host, allow_anonymous=True)
+    assert local_url(settings, 9464) == "http://localhost:9464"
+    assert local_url(settings, None) == ""

@@ -188,6 +188,15 @@ class TestExceptions:
         assert (error.status, error.details) == (grpc.StatusCode.UNAVAILABLE, "gone")
         assert not isinstance(error, DiscordProxyTimeoutError)
 
+    def test_a_refusal_of_the_proxy_is_shown_without_json(self):
+        details = {"type": "ProxyException", "text": "Wait.", "sent": "no", "reason": "WAIT_EXCEEDS_DEADLINE"}
+        details |= {"retry_after": 2.5, "request_id": "5b0c"}
+        error = to_discord_proxy_exception(
+            create_rpc_error(code=grpc.StatusCode.RESOURCE_EXHAUSTED, details=json.dumps(details))
+        )
+        shown = "Wait. (WAIT_EXCEEDS_DEADLINE, sent: no, retry after 2.5 s, request 5b0c)"
+        assert str(error) == f"gRPC error. Status code: RESOURCE_EXHAUSTED - Error message: {shown}"
+
     def test_tree(self):
         assert issubclass(DiscordProxyHttpError, DiscordProxyException)
         assert issubclass(DiscordProxyGrpcError, DiscordProxyException)

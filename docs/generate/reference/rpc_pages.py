@@ -5,9 +5,9 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, MethodDescriptor
 
-import contract_source as contract
-from field_limits import limits
 from markup import anchor, cell, escaped, heading, table
+from sources import contract_source as contract
+from sources.field_limits import limits
 
 TITLES = {
     "calls": "Any route",

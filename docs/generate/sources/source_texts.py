@@ -7,22 +7,28 @@ from pathlib import Path
 GAP = "…"
 
 
-def calls(path: Path, *names: str) -> Iterator[list[str]]:
-    """Yield the texts of the positional arguments of each call of a function, in the order of the source."""
+def calls(path: Path, *names: str, keyword: str = "") -> Iterator[list[str]]:
+    """Yield the texts of the positional arguments of each call of a function, in the order of the source.
+
+    A call with the keyword has its text at the end.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     constants = _assignments(tree.body)
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _calls_in(function, names, constants)
+            yield from _calls_in(function, names, keyword, constants)
 
 
-def _calls_in(function: ast.AST, names: tuple[str, ...], constants: dict[str, str]) -> Iterator[list[str]]:
+def _calls_in(
+    function: ast.AST, names: tuple[str, ...], keyword: str, constants: dict[str, str]
+) -> Iterator[list[str]]:
     known = dict(constants)
     for node in _in_order(function):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             known[node.targets[0].id] = text_of(node.value, known)
         elif isinstance(node, ast.Call) and _name(node.func) in names:
-            yield [text_of(argument, known) for argument in node.args]
+            given = [each.value for each in node.keywords if each.arg == keyword]
+            yield [text_of(argument, known) for argument in (*node.args, *given)]
 
 
 def _in_order(function: ast.AST) -> list[ast.expr | ast.stmt]:

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from contract_source import ROOT
 from discordproxy_api.access.keys import KeyEntry
 from markup import cell, table
-from settings_page import values
+from reference.settings_page import values
+from sources.contract_source import ROOT
 
 _ROW = re.compile(r"^\| (.+) \|$", re.MULTILINE)
 

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable
 
-from contract_source import ROOT
 from discordproxy._grpc import connection_errors
 from discordproxy_api.status import explain
 from discordproxy_gateway.discord import failures
+from discordproxy_ratelimit import errors as broker_errors
+from discordproxy_sandbox.errors import discord_error
 from markup import anchor, cell, table
-from source_texts import GAP, calls
+from sources.contract_source import ROOT
+from sources.source_texts import GAP, calls
 
 API = ROOT / "api_server" / "discordproxy_api"
 CLIENT = ROOT / "client" / "discordproxy"
@@ -33,6 +35,13 @@ _STARTS = {
 MIN_LENGTH = 12
 """Characters of a text that are known before run time; a shorter one explains nothing."""
 
+_BY_BROKER = {
+    name: found.reason
+    for name, found in vars(broker_errors).items()
+    if isinstance(found, type) and issubclass(found, broker_errors.BrokerError)
+}
+"""Exceptions of the broker and the reasons that callers get."""
+
 Row = tuple[str, str]
 
 
@@ -55,13 +64,23 @@ One line on the console, after `ERROR:`. An invalid value of a setting is report
 """
 
 
+_REFUSALS_INTRODUCTION = """
+### Texts of refusals
+
+The text of an exception, of a gRPC error's details, of a response of the REST port, and of the log. A `ValueError` or
+`TypeError` of the Python client is not listed: it names the argument, and nothing was sent.
+"""
+
+
 def pages() -> dict[str, str]:
     """Return the page by its path below the folder of the documentation."""
     parts = [
         _INTRODUCTION,
         _explanations("reason", explain.reasons()),
+        _REFUSALS_INTRODUCTION,
+        table(("text", "reason"), [(cell(text), f"[`{name}`](#{anchor(name)})") for text, name in refusals()]),
         "## Errors of Discord\n\nThe `code` of an exception, and the status of Discord's response.\n",
-        _explanations("code", explain.codes()),
+        _discord_codes(),
         _explanations("HTTP status", explain.http_statuses()),
         "## Findings of `discordproxy doctor`\n",
         _rows(findings(), "finding", "fix"),
@@ -83,6 +102,37 @@ def _explanations(title: str, explained: Iterable[tuple[str | int, explain.Expla
         for name, each in explained
     ]
     return table((title, "meaning", "fix"), [(name, cell(meaning), cell(fix)) for name, meaning, fix in rows])
+
+
+def _discord_codes() -> str:
+    rows = [
+        (f"`{code}`", cell(_discord_text(code)), cell(each.meaning), cell(each.fix)) for code, each in explain.codes()
+    ]
+    return table(("code", "text", "meaning", "fix"), rows)
+
+
+def _discord_text(code: int) -> str:
+    """Return the text of an error of Discord, as the sandbox has it; empty for others."""
+    try:
+        return discord_error(code).message
+    except KeyError:
+        return ""
+
+
+def refusals() -> list[Row]:
+    """Return the texts with which the proxy refuses calls, and their reasons."""
+    found: list[Row] = []
+    for path in sorted(API.rglob("*.py")):
+        found += [(text, reason) for _, reason, text in calls(path, "refusal") if reason != GAP]
+        found += [(text, "UNAUTHENTICATED") for text, *_ in calls(path, "_refused")]
+        denied = (text for _, text in calls(path, "denied") if text != GAP)
+        found += [(f"The application {GAP} {text}.", "FORBIDDEN_BY_OPERATOR") for text in denied]
+    for path in sorted(BROKER.rglob("*.py")):
+        for name, reason in _BY_BROKER.items():
+            found += [(text, other[-1] if other else reason) for text, *other in calls(path, name, keyword="reason")]
+    known = {name for name, _ in explain.reasons()}
+    shown = (row for row in found if len(row[0].replace(GAP, "")) > MIN_LENGTH and row[1] in known)
+    return sorted(dict.fromkeys(shown), key=lambda row: row[0].lstrip(f"{GAP} :'\"").lower())
 
 
 def _rows(rows: Iterable[Row], left: str, right: str) -> str:

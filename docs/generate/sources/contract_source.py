@@ -11,9 +11,9 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 import discordproxy
 from discordproxy.annotations_pb2 import json_key, path_param, route
-from proto_comments import read_comments
+from sources.proto_comments import read_comments
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROTOS = ROOT / "protos" / "discordproxy"
 CALLS = ROOT / "client" / "discordproxy" / "_async"
 SERVICE = "discord_api.DiscordApi"
