@@ -22,6 +22,7 @@ from discordproxy_api.calls.call import Status
 from discordproxy_api.http.pages import _FILES
 from discordproxy_api.http.server import HEALTH_PATHS
 from discordproxy_api.status import explain, findings
+from fakes.every_case import every_case
 from proto_comments import read_comments
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,7 @@ def section(path: str, name: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("method", contract.methods(), ids=lambda method: method.name)
+@every_case("method", contract.methods(), ids=lambda method: method.name)
 def test_every_rpc_is_described(method):
     comment = contract.comments()[method.full_name]
     assert comment, f"{method.full_name} has no comment in the proto"

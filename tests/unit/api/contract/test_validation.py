@@ -7,6 +7,7 @@ from discordproxy_api.calls.field_errors import MOST_PROBLEMS
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.contract.rules import limits
 from discordproxy_api.contract.validation import FieldError, InvalidRequestError, validate
+from fakes.every_case import every_case
 from strategies.bad_requests import BAD_REQUESTS
 from strategies.random_messages import messages
 
@@ -21,7 +22,7 @@ def problems(name, request):
     return ()
 
 
-@pytest.mark.parametrize("bad", BAD_REQUESTS, ids=str)
+@every_case("bad", BAD_REQUESTS, ids=str)
 def test_bad_request_is_refused_with_its_field_path(bad):
     found = problems(bad.rpc, bad.request)
     assert bad.path in [problem.path for problem in found]
