@@ -164,15 +164,15 @@ def test_no_value_is_repeated_in_an_error():
 @pytest.mark.parametrize(
     "hostile",
     [
-        Request(channel_id=1, components=[pb.Component(type=1)] * 200_000),
-        Request(channel_id=1, embeds=[pb.Embed(title="x")] * 200_000),
-        Request(channel_id=1, content="x", files=[pb.File(filename="a")] * 200_000),
-        Request(channel_id=1, content=" " * 1_000_000, overflow=pb.OVERFLOW_SPLIT),
+        lambda: Request(channel_id=1, components=[pb.Component(type=1)] * 200_000),
+        lambda: Request(channel_id=1, embeds=[pb.Embed(title="x")] * 200_000),
+        lambda: Request(channel_id=1, content="x", files=[pb.File(filename="a")] * 200_000),
+        lambda: Request(channel_id=1, content=" " * 1_000_000, overflow=pb.OVERFLOW_SPLIT),
     ],
     ids=["components", "embeds", "files", "content"],
 )
 def test_a_hostile_list_is_refused_without_being_walked(hostile):
-    assert len(problems("SendChannelMessage", hostile)) <= 3
+    assert len(problems("SendChannelMessage", hostile())) <= 3
 
 
 @pytest.mark.parametrize("name", CONTRACT)
