@@ -17,6 +17,7 @@ from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.rest_edge.head import JSON, AnswerFacts, limit_headers, proxy_headers
 from discordproxy_api.rest_edge.refusals import FailedCall, refusal_of
 from discordproxy_ratelimit import errors as broker
+from fakes.every_case import every_case
 
 NOW = 1_795_898_400.0
 
@@ -179,8 +180,8 @@ REPEATED = {
 """Statuses that each library repeats by itself."""
 
 
-@pytest.mark.parametrize("kind", LIMITED)
-@pytest.mark.parametrize("library", RULES)
+@every_case("kind", LIMITED)
+@every_case("library", RULES)
 def test_every_library_waits_as_long_as_a_429_states(library, kind):
     found = LIMITED[kind]
     assert found.status == 429

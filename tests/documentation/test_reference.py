@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -16,23 +17,28 @@ from discordproxy_api.calls.call import Status
 from discordproxy_api.http.pages import _FILES
 from discordproxy_api.http.server import HEALTH_PATHS
 from discordproxy_api.status import explain, findings
+from fakes.every_case import every_case
 from reference import command_page, error_pages, python_pages, rpc_pages, settings_page
 from sources import contract_source as contract
 from sources.proto_comments import read_comments
 
 ROOT = Path(__file__).parents[2]
-GENERATED = prepare.generated()
+
+
+@cache
+def generated() -> dict[str, str]:
+    return prepare.generated()
 
 
 def section(path: str, name: str) -> str:
     """Return the part of a page below the heading of an element."""
     pattern = rf"^##.* \{{: #{re.escape(name)} \}}\n(.*?)(?=^## |\Z)"
-    found = re.search(pattern, GENERATED[path], re.MULTILINE | re.DOTALL)
+    found = re.search(pattern, generated()[path], re.MULTILINE | re.DOTALL)
     assert found, f"{path} has no section {name}"
     return found[1]
 
 
-@pytest.mark.parametrize("method", contract.methods(), ids=lambda method: method.name)
+@every_case("method", contract.methods(), ids=lambda method: method.name)
 def test_every_rpc_is_described(method):
     comment = contract.comments()[method.full_name]
     assert comment, f"{method.full_name} has no comment in the proto"
@@ -40,7 +46,7 @@ def test_every_rpc_is_described(method):
     text = section(f"reference/rpc/{group}.md", rpc_pages.anchor(method.name))
     assert rpc_pages.escaped(comment) in text
     assert contract.http_route(method) in text
-    assert f"#{rpc_pages.anchor(method.name)})" in GENERATED["reference/rpc/index.md"]
+    assert f"#{rpc_pages.anchor(method.name)})" in generated()["reference/rpc/index.md"]
 
 
 @pytest.mark.parametrize("file", contract.files(), ids=contract.stem)
@@ -105,7 +111,7 @@ service S {
 @pytest.mark.parametrize("name", python_pages.modules())
 def test_every_public_name_of_the_package_has_a_docstring(name):
     module = importlib.import_module(f"discordproxy.{name}")
-    text = GENERATED[f"reference/python/{name}.md"]
+    text = generated()[f"reference/python/{name}.md"]
     for each in python_pages.public_names(module):
         value = getattr(module, each)
         assert inspect.getdoc(value), each
@@ -117,18 +123,18 @@ def test_every_public_name_of_the_package_has_a_docstring(name):
 
 def test_every_public_module_has_a_page():
     assert set(python_pages.TITLES) <= set(python_pages.modules())
-    assert {f"reference/python/{name}.md" for name in python_pages.modules()} <= GENERATED.keys()
+    assert {f"reference/python/{name}.md" for name in python_pages.modules()} <= generated().keys()
 
 
 def test_rpcs_link_to_methods_that_exist():
-    linked = set(re.findall(r"python/client\.md#([\w-]+)", "".join(GENERATED.values())))
+    linked = set(re.findall(r"python/client\.md#([\w-]+)", "".join(generated().values())))
     assert len(linked) > 50
     assert linked <= python_pages.anchors()
 
 
 @pytest.mark.parametrize("kind", [kind for _, kind in settings_page.SECTIONS], ids=lambda kind: kind.__name__)
 def test_every_setting_is_listed(kind):
-    text = GENERATED["reference/settings.md"]
+    text = generated()["reference/settings.md"]
     for name, field in kind.model_fields.items():
         assert text.count(f"| `{settings_page.variable(name, field)}` |") == 1
 
@@ -147,7 +153,7 @@ def test_every_variable_of_the_client_is_listed():
 @pytest.mark.parametrize("name", command_page.parsers())
 def test_every_option_of_a_command_is_described(name):
     parser = command_page.parsers()[name]
-    text = GENERATED["reference/commands.md"].partition(f"## `{name}`\n")[2].partition("\n## ")[0]
+    text = generated()["reference/commands.md"].partition(f"## `{name}`\n")[2].partition("\n## ")[0]
     assert parser.description in text
     options = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
     assert options <= set(re.findall(r"--?[\w-]+", text))
@@ -155,16 +161,16 @@ def test_every_option_of_a_command_is_described(name):
 
 
 def test_every_setting_of_a_key_is_listed_with_its_type():
-    rows = re.findall(r"^\| (`.+?) \| (.+?) \| .+ \| .* \|$", GENERATED["reference/keys.md"], re.MULTILINE)
+    rows = re.findall(r"^\| (`.+?) \| (.+?) \| .+ \| .* \|$", generated()["reference/keys.md"], re.MULTILINE)
     assert {name for names, _ in rows for name in re.findall(r"`(\w+)`", names)} == set(KeyEntry.model_fields)
     assert ("`share`", "number ≥ 0.01, ≤ 100") in rows
 
 
 def test_every_metric_and_path_is_listed():
-    text = GENERATED["reference/metrics.md"]
+    text = generated()["reference/metrics.md"]
     assert [name for name in exported() if f"| `{name}` |" not in text] == []
-    assert all(f"`{path}`" in GENERATED["reference/http.md"] for path in ("/status.json", "/metrics", "/readyz"))
-    assert "| 408 |" in GENERATED["reference/http.md"]
+    assert all(f"`{path}`" in generated()["reference/http.md"] for path in ("/status.json", "/metrics", "/readyz"))
+    assert "| 408 |" in generated()["reference/http.md"]
 
 
 def reasons_in_the_code() -> set[str]:
@@ -186,7 +192,7 @@ def test_every_reason_is_explained():
     reasons = reasons_in_the_code() - (set(get_args(Status)) - explained) - {"DISCORD_ERROR"}
     assert len(reasons) > 15
     assert reasons - explained == set()
-    text = GENERATED["troubleshooting.md"]
+    text = generated()["troubleshooting.md"]
     for name, meaning in explain.reasons():
         assert f"| `{name}`" in text
         assert error_pages.cell(meaning.meaning) in text
@@ -215,7 +221,7 @@ def test_lines_of_a_server_that_does_not_start_are_listed():
     assert len(lines) > 30
     for part in ("is already in use", "DISCORD_BOT_TOKEN is not set", "contains no certificate"):
         assert len([line for line in lines if part in line]) == 1, part
-    assert all(error_pages.cell(line) in GENERATED["troubleshooting.md"] for line in lines)
+    assert all(error_pages.cell(line) in generated()["troubleshooting.md"] for line in lines)
 
 
 def test_every_path_of_the_http_port_is_in_the_table():

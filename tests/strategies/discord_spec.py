@@ -19,9 +19,13 @@ def need(name: str, checks: str) -> Path:
     return path
 
 
-@cache
 def openapi(checks: str) -> dict[str, Any]:
-    return json.loads(need("openapi.json", checks).read_bytes())
+    return _parsed(need("openapi.json", checks))
+
+
+@cache
+def _parsed(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_bytes())
 
 
 def wire_table(checks: str) -> dict[str, Any]:

@@ -1,6 +1,10 @@
-"""Random messages and random JSON for property tests, drawn from descriptors."""
+"""Random messages and random JSON for property tests, drawn from descriptors.
+
+Strategies are kept: to make one takes longer than to draw from it.
+"""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -23,6 +27,7 @@ SCALARS: dict[int, st.SearchStrategy[Any]] = {
 Choose = Callable[[FieldDescriptor], "st.SearchStrategy[Any] | None"]
 
 
+@cache
 def values_of(field: FieldDescriptor, depth: int, choose: Choose) -> st.SearchStrategy[Any]:
     """Return a strategy for one value of a field; `choose` may override it."""
     if (chosen := choose(field)) is not None:
@@ -35,23 +40,42 @@ def values_of(field: FieldDescriptor, depth: int, choose: Choose) -> st.SearchSt
     return SCALARS[field.type]
 
 
-@st.composite
-def messages(draw: Any, descriptor: Descriptor, depth: int = 3, choose: Choose = lambda _field: None) -> Any:
-    """Draw a message in which any field may be set; `depth` bounds messages inside messages."""
-    message = GetMessageClass(descriptor)()
-    fields = [field for field in descriptor.fields if field.message_type is None or depth > 0]
+@cache
+def lists_of(field: FieldDescriptor, depth: int, choose: Choose) -> st.SearchStrategy[list[Any]]:
+    """Return a strategy for the values of a repeated field."""
+    return st.lists(values_of(field, depth, choose), max_size=2)
+
+
+@cache
+def fields_of(descriptor: Descriptor, *, nested: bool) -> st.SearchStrategy[list[FieldDescriptor]]:
+    """Return a strategy for the fields that are set; `nested`: also those that hold messages."""
+    fields = [field for field in descriptor.fields if field.message_type is None or nested]
     fields = [
         field
         for field in fields
         if not field.full_name.startswith(("google.protobuf.Struct.", "google.protobuf.Value."))
     ]  # drawn as JSON elsewhere
-    for field in (
-        draw(st.lists(st.sampled_from(fields), unique_by=lambda field: field.number, max_size=6)) if fields else ()
-    ):
+    return st.lists(st.sampled_from(fields), unique_by=_number, max_size=6) if fields else st.just([])
+
+
+def _number(field: FieldDescriptor) -> int:
+    return int(field.number)
+
+
+def _no_choice(_field: FieldDescriptor) -> None:
+    return None
+
+
+@cache
+@st.composite
+def messages(draw: Any, descriptor: Descriptor, depth: int = 3, choose: Choose = _no_choice) -> Any:
+    """Draw a message in which any field may be set; `depth` bounds messages inside messages."""
+    message = GetMessageClass(descriptor)()
+    for field in draw(fields_of(descriptor, nested=depth > 0)):
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             _fill_map(draw, message, field, depth, choose)
         elif is_list(field):
-            getattr(message, field.name).extend(draw(st.lists(values_of(field, depth, choose), max_size=2)))
+            getattr(message, field.name).extend(draw(lists_of(field, depth, choose)))
         elif field.message_type is not None:
             getattr(message, field.name).CopyFrom(draw(values_of(field, depth, choose)))
         else:
@@ -59,9 +83,15 @@ def messages(draw: Any, descriptor: Descriptor, depth: int = 3, choose: Choose =
     return message
 
 
-def _fill_map(draw: Any, message: Any, field: FieldDescriptor, depth: int, choose: Choose) -> None:
+@cache
+def _maps_of(field: FieldDescriptor, depth: int, choose: Choose) -> st.SearchStrategy[dict[Any, Any]]:
     key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
-    drawn = draw(st.dictionaries(SCALARS[key.type], values_of(value, depth, choose), max_size=2))
+    return st.dictionaries(SCALARS[key.type], values_of(value, depth, choose), max_size=2)
+
+
+def _fill_map(draw: Any, message: Any, field: FieldDescriptor, depth: int, choose: Choose) -> None:
+    value = field.message_type.fields_by_name["value"]
+    drawn = draw(_maps_of(field, depth, choose))
     entries = getattr(message, field.name)
     for each, inner in drawn.items():
         if value.message_type is not None:
@@ -82,16 +112,30 @@ JSON = st.recursive(
 )
 
 
+EXTRA_KEYS = st.dictionaries(st.text(max_size=5), JSON, max_size=2)
+
+
+@cache
+def _documents_of(field: FieldDescriptor, json_key: Callable[[FieldDescriptor], str], depth: int) -> Any:
+    value: st.SearchStrategy[Any] = JSON
+    if field.message_type is not None and depth and not field.message_type.GetOptions().map_entry:
+        value = documents(field.message_type, json_key, depth - 1) | JSON
+    elif field.type in SCALARS:
+        value = SCALARS[field.type] | SCALARS[field.type].map(str) | JSON
+    return st.lists(value, max_size=3) | value if is_list(field) else value
+
+
+@cache
+def _some_fields(descriptor: Descriptor) -> st.SearchStrategy[list[FieldDescriptor]]:
+    fields = list(descriptor.fields)
+    return st.lists(st.sampled_from(fields), max_size=8) if fields else st.just([])
+
+
+@cache
 @st.composite
 def documents(draw: Any, descriptor: Descriptor, json_key: Callable[[FieldDescriptor], str], depth: int = 3) -> Any:
     """Draw a JSON object with mostly a message's keys, and with valid, nearly valid and invalid values."""
-    document = draw(st.dictionaries(st.text(max_size=5), JSON, max_size=2))
-    fields = list(descriptor.fields)
-    for field in draw(st.lists(st.sampled_from(fields), max_size=8)) if fields else ():
-        value = JSON
-        if field.message_type is not None and depth and not field.message_type.GetOptions().map_entry:
-            value = documents(field.message_type, json_key, depth - 1) | JSON
-        elif field.type in SCALARS:
-            value = SCALARS[field.type] | SCALARS[field.type].map(str) | JSON
-        document[json_key(field)] = draw(st.lists(value, max_size=3) | value if is_list(field) else value)
+    document = draw(EXTRA_KEYS)
+    for field in draw(_some_fields(descriptor)):
+        document[json_key(field)] = draw(_documents_of(field, json_key, depth))
     return document

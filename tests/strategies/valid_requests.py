@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -60,6 +61,7 @@ def _scalar(field: FieldDescriptor, limit: Limit) -> st.SearchStrategy[Any]:
     return BY_TYPE[field.type](limit)
 
 
+@cache
 @st.composite
 def filled(draw: Any, descriptor: Descriptor) -> Any:
     """Draw a message whose required fields are set and any other may be."""
@@ -95,15 +97,20 @@ def _fill(draw: Any, message: Any, field: FieldDescriptor, limit: Limit) -> None
     _fill_field(draw, message, field, limit, one)
 
 
+@cache
 def _value(field: FieldDescriptor, limit: Limit) -> Any:
     return _scalar(field, limit) if field.message_type is None else filled(field.message_type)
 
 
+@cache
+def _values(field: FieldDescriptor, limit: Limit, one: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    unique = None if field.message_type is not None else (lambda value: value)
+    return st.lists(one, min_size=1, max_size=min(limit.most, 3), unique_by=unique)
+
+
 def _fill_field(draw: Any, message: Any, field: FieldDescriptor, limit: Limit, one: Any) -> None:
     if is_list(field):
-        most = min(limit.most, 3)
-        unique = None if field.message_type is not None else (lambda value: value)
-        getattr(message, field.name).extend(draw(st.lists(one, min_size=1, max_size=most, unique_by=unique)))
+        getattr(message, field.name).extend(draw(_values(field, limit, one)))
     elif field.message_type is not None:
         getattr(message, field.name).CopyFrom(draw(one))
     else:

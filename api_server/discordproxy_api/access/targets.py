@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
@@ -83,6 +84,7 @@ class _Collector:
             self.malformed = True
 
 
+@cache
 def targets_reader(rpc: Rpc) -> Reader:
     """Return a function from an RPC's request message to its targets. For `Request` see `targets_of_request`."""
     collect = _collect_of(rpc.request)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
@@ -150,6 +151,7 @@ class RequestParts:
     body: tuple[FieldDescriptor, ...]
 
 
+@cache
 def request_parts(rpc: Rpc) -> RequestParts:
     """Return the fields of an RPC's request by their place in the HTTP request."""
     path = {name: field for name in rpc.parameters if (field := path_field(rpc.request, name)) is not None}
@@ -159,6 +161,7 @@ def request_parts(rpc: Rpc) -> RequestParts:
     return RequestParts(path, query, tuple(field for field in rest if field not in query))
 
 
+@cache
 def load_contract(service: ServiceDescriptor | None = None) -> Mapping[str, Rpc]:
     """Return every RPC by name; by default those of `discord_api.DiscordApi`.
 
@@ -170,7 +173,7 @@ def load_contract(service: ServiceDescriptor | None = None) -> Mapping[str, Rpc]
     for rpc in contract.values():
         for problem in _problems(rpc):
             raise ContractError(f"{rpc.name}: {problem}")
-    return contract
+    return MappingProxyType(contract)
 
 
 def _rpc(service: ServiceDescriptor, method: MethodDescriptor) -> Rpc:

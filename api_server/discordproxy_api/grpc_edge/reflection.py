@@ -5,6 +5,7 @@ tools try first.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import grpc
 from google.protobuf import descriptor_pool
@@ -31,6 +32,7 @@ def reflection_handlers(services: Sequence[str]) -> tuple[grpc.GenericRpcHandler
     return tuple(grpc.method_handlers_generic_handler(name, methods) for name in (V1, V1ALPHA))
 
 
+@cache
 def _pool() -> descriptor_pool.DescriptorPool:
     """Return the pool of all messages; those of `v1` are those of `v1alpha` under another name."""
     pool, file = descriptor_pool.Default(), FileDescriptorProto()

@@ -8,7 +8,15 @@ import pytest
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
 from discordproxy.testing import FakeDiscordProxy
+from fakes.every_case import every_case
 from strategies.client_methods import IDS, OTHER, RENAMED, RPCS, arguments_of, method_name
+
+
+def assert_called(proxy, rpc, arguments):
+    """Fail unless this RPC is the one call of a case; forget it."""
+    calls, proxy.calls[:] = proxy.calls[:], []
+    assert [call.rpc for call in calls] == [rpc]
+    assert_arrived(rpc, arguments, calls[0].request)
 
 
 def assert_arrived(rpc, arguments, request):
@@ -30,18 +38,17 @@ def proxy():
         yield fake
 
 
-@pytest.mark.parametrize("rpc", RPCS)
+@every_case("rpc", RPCS)
 def test_sync(proxy, rpc):
     method = getattr(DiscordClient(), method_name(rpc))
     arguments = arguments_of(getattr(DiscordClient, method_name(rpc)))
     answer = method(**arguments)
     if inspect.isgenerator(answer):
         assert list(answer) == []
-    assert [call.rpc for call in proxy.calls] == [rpc]
-    assert_arrived(rpc, arguments, proxy.calls[0].request)
+    assert_called(proxy, rpc, arguments)
 
 
-@pytest.mark.parametrize("rpc", RPCS)
+@every_case("rpc", RPCS)
 async def test_async(proxy, rpc):
     method = getattr(AsyncDiscordClient(), method_name(rpc))
     arguments = arguments_of(getattr(AsyncDiscordClient, method_name(rpc)))
@@ -50,5 +57,4 @@ async def test_async(proxy, rpc):
         assert [item async for item in answer] == []
     else:
         await answer
-    assert [call.rpc for call in proxy.calls] == [rpc]
-    assert_arrived(rpc, arguments, proxy.calls[0].request)
+    assert_called(proxy, rpc, arguments)

@@ -16,6 +16,7 @@ from discordproxy._requests import arguments as call_arguments
 from discordproxy._requests import settings as call_settings
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
+from fakes.every_case import every_case
 from strategies.client_methods import METHODS, RPCS, method_name
 
 CLIENTS = (DiscordClient, AsyncDiscordClient)
@@ -42,8 +43,8 @@ def calls_of(method):
             yield ast.unparse(doors), node.args[0].attr
 
 
-@pytest.mark.parametrize("client", [DiscordClient, AsyncDiscordClient])
-@pytest.mark.parametrize("rpc", RPCS)
+@every_case("client", [DiscordClient, AsyncDiscordClient])
+@every_case("rpc", RPCS)
 def test_every_rpc_has_a_method(client, rpc):
     method = getattr(client, method_name(rpc))
     found = list(calls_of(method))

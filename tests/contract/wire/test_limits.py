@@ -1,9 +1,8 @@
 """The limits agree with Discord's OpenAPI description, except where its documentation is more precise."""
 
-import pytest
-
 from discordproxy_api.contract.contract import is_list, is_sent, json_key, load_contract, request_parts
 from discordproxy_api.contract.rules import limits
+from fakes.every_case import every_case
 from strategies.discord_spec import alternatives, body_places, body_schema, openapi, resolve
 
 SPEC = openapi("about 150 limits of request fields")
@@ -81,7 +80,7 @@ def test_the_comparison_covers_most_of_the_table():
     assert len(PAIRS) > 200
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@every_case("name", PAIRS)
 def test_bounds(name):
     message, field, schemas = PAIRS[name]
     limit, bounds = limits.limits_of(message).get(field.name), _bounds({"anyOf": schemas})
@@ -92,7 +91,7 @@ def test_bounds(name):
         assert limit.least >= bounds["least"]
 
 
-@pytest.mark.parametrize("name", [name for name, (_message, field, _schemas) in PAIRS.items() if not field.enum_type])
+@every_case("name", [name for name, (_message, field, _schemas) in PAIRS.items() if not field.enum_type])
 def test_choices(name):
     message, field, schemas = PAIRS[name]
     limit = limits.limits_of(message).get(field.name)

@@ -3,8 +3,6 @@
 import re
 from types import SimpleNamespace
 
-import pytest
-
 from discordproxy.discord_api_pb2 import ApiRequest
 from discordproxy_api.calls.call import Call
 from discordproxy_api.contract.contract import load_contract
@@ -14,6 +12,7 @@ from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.raw_request import Request
 from discordproxy_api.rpcs.route_policy import RoutePolicy
+from fakes.every_case import every_case
 from strategies.discord_spec import routes
 
 OPERATIONS = routes("242 operations that Request reaches")
@@ -37,7 +36,7 @@ def filled(template):
     return re.sub(r"\{(\w+)\}", value, template)
 
 
-@pytest.mark.parametrize(("method", "template"), OPERATIONS)
+@every_case(("method", "template"), OPERATIONS)
 def test_an_operation_is_recognised(method, template):
     rest = SimpleNamespace(send=print, clock=DiscordClock(), nonces=Nonces("token"))
     procedure = Request(

@@ -1,7 +1,5 @@
 """The route annotations agree with Discord's description: path, parameters, flags, place of each field."""
 
-import pytest
-
 from discordproxy import annotations_pb2
 from discordproxy_api.contract.contract import (
     field_option,
@@ -13,6 +11,7 @@ from discordproxy_api.contract.contract import (
     request_parts,
 )
 from discordproxy_api.rpcs.composites import COMPOSITES
+from fakes.every_case import every_case
 from strategies.discord_spec import alternatives, answer_schema, body_places, body_schema, openapi, resolve, routes
 
 CHECKS = "The RPCs against Discord's 242 operations"
@@ -48,7 +47,7 @@ def test_the_number_of_rpcs():
     assert len(ROUTED) == 183
 
 
-@pytest.mark.parametrize("name", CONTRACT)
+@every_case("name", CONTRACT)
 def test_each_rpc_is_a_route_or_a_composite_or_a_stream(name):
     kinds = (CONTRACT[name].method is not None, name in COMPOSITES, CONTRACT[name].streaming)
     assert kinds.count(True) == 1
@@ -62,7 +61,7 @@ def test_only_threads_and_forum_posts_share_a_route():
     assert twice == [["CreateThread", "CreateForumPost"]]
 
 
-@pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
+@every_case("rpc", ROUTED, ids=lambda rpc: rpc.name)
 def test_route(rpc):
     row = ROUTES[rpc.method, rpc.template]
     assert rpc.reason == (row["has_audit_reason"] == "yes")
@@ -74,7 +73,7 @@ def test_route(rpc):
         assert {} in SPEC["paths"][rpc.template][rpc.method.lower()]["security"]
 
 
-@pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
+@every_case("rpc", ROUTED, ids=lambda rpc: rpc.name)
 def test_path_and_query_parameters(rpc):
     parts = request_parts(rpc)
     assert set(parts.path) == set(_parameters(rpc, "path"))
@@ -83,7 +82,7 @@ def test_path_and_query_parameters(rpc):
     assert required <= {json_key(field) for field in parts.query}
 
 
-@pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
+@every_case("rpc", ROUTED, ids=lambda rpc: rpc.name)
 def test_body_fields(rpc):
     fields = request_parts(rpc).body
     schema = body_schema(SPEC, rpc.method, rpc.template)
@@ -107,7 +106,7 @@ def test_body_fields(rpc):
     assert {json_key(field) for field in fields} - legacy <= set(known)
 
 
-@pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if rpc.result], ids=lambda rpc: rpc.name)
+@every_case("rpc", [rpc for rpc in ROUTED if rpc.result], ids=lambda rpc: rpc.name)
 def test_the_result_is_a_list_exactly_if_discords_response_is_one(rpc):
     schema = resolve(SPEC, answer_schema(SPEC, rpc.method, rpc.template))
     field = rpc.response.fields_by_name[rpc.result]
@@ -116,14 +115,14 @@ def test_the_result_is_a_list_exactly_if_discords_response_is_one(rpc):
     assert (is_list(field) and not is_map(field)) == ("array" in kinds)
 
 
-@pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if rpc.response.fields], ids=lambda rpc: rpc.name)
+@every_case("rpc", [rpc for rpc in ROUTED if rpc.response.fields], ids=lambda rpc: rpc.name)
 def test_a_response_may_be_empty_exactly_if_discords_may(rpc):
     answers = SPEC["paths"][rpc.template][rpc.method.lower()]["responses"]
     assert rpc.may_be_empty == ("204" in answers)
     assert rpc.fits(None) == rpc.may_be_empty
 
 
-@pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if not rpc.result], ids=lambda rpc: rpc.name)
+@every_case("rpc", [rpc for rpc in ROUTED if not rpc.result], ids=lambda rpc: rpc.name)
 def test_rpcs_without_a_result_field_return_discords_keys(rpc):
     schema = answer_schema(SPEC, rpc.method, rpc.template)
     fields = _sent_by_discord(rpc.response)

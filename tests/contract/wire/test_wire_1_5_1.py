@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2
 from discordproxy_api.contract.contract import is_list, load_contract
+from fakes.every_case import every_case
 from strategies.discord_spec import wire_table
 from strategies.random_messages import messages
 from strategies.wire_1_5_1 import PACKAGE, FieldProto, classes, file_proto
@@ -32,7 +33,7 @@ def test_the_table_is_complete():
     assert len(FIELDS) == 157
 
 
-@pytest.mark.parametrize(("message", "name"), FIELDS)
+@every_case(("message", "name"), FIELDS)
 def test_field(message, name):
     old, new = TABLE["messages"][message][name], POOL.FindMessageTypeByName(f"{PACKAGE}.{message}").fields_by_name[name]
     expected = "int64" if (message, name) == WIDENED else old["type"]

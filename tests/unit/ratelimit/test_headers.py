@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy_ratelimit.headers import MAX_WAIT_S, NO_ANSWER, Answer, read_answer
+from fakes.every_case import every_case
 
 BUCKET = {
     "X-RateLimit-Limit": "5",
@@ -49,8 +50,8 @@ def test_a_bucket_is_known_by_all_of_its_headers_or_not_at_all(missing: str) -> 
 NO_NUMBERS = ["", " ", "abc", "-1", "nan", "inf", "-inf", "1e400", "0x10", "1,5", "5 6", "None", "1e13", "²", "\x00"]
 
 
-@pytest.mark.parametrize("value", NO_NUMBERS)
-@pytest.mark.parametrize("name", [name for name in BUCKET if name != "X-RateLimit-Bucket"])
+@every_case("value", NO_NUMBERS)
+@every_case("name", [name for name in BUCKET if name != "X-RateLimit-Bucket"])
 def test_a_header_that_is_no_number_was_not_said(name: str, value: str) -> None:
     assert read_answer(200, BUCKET | {name: value}) == Answer(200)
 
@@ -136,9 +137,9 @@ VIA, RETRY = {"Via": "1.1 google"}, {"Retry-After": "2"}
 EVERYWHERE = {"CF-RAY": "8f1-FRA", "Server": "cloudflare", "Content-Type": "application/json"}
 
 
-@pytest.mark.parametrize("extra", [{}, RETRY, EVERYWHERE], ids=["bare", "retry-after", "cloudflare's"])
-@pytest.mark.parametrize("name", ["Limit", "Remaining", "Reset", "Reset-After", "Bucket", "Global", "Scope"])
-@pytest.mark.parametrize("document", [*ODD, DISCORDS, BANNED, EDGE_1015, body()])
+@every_case("extra", [{}, RETRY, EVERYWHERE], ids=repr)
+@every_case("name", ["Limit", "Remaining", "Reset", "Reset-After", "Bucket", "Global", "Scope"])
+@every_case("document", [*ODD, DISCORDS, BANNED, EDGE_1015, body()])
 def test_a_rate_limit_header_proves_that_discord_answered(name: str, extra: dict[str, str], document: bytes) -> None:
     for status in (401, 403, 404, 429, 500, 503):
         assert read_answer(status, {f"X-RateLimit-{name}": "1"} | extra, document).from_discord
@@ -152,8 +153,8 @@ def test_via_proves_it_whatever_the_body_is(document: bytes) -> None:
     assert read_answer(429, VIA, document).from_discord
 
 
-@pytest.mark.parametrize("headers", [{}, RETRY, EVERYWHERE, RETRY | EVERYWHERE])
-@pytest.mark.parametrize(
+@every_case("headers", [{}, RETRY, EVERYWHERE, RETRY | EVERYWHERE])
+@every_case(
     ("document", "from_discord"), [*((odd, False) for odd in ODD), (BANNED, False), (body(), False), (DISCORDS, True)]
 )
 def test_without_such_headers_the_body_decides(headers: dict[str, str], document: bytes, *, from_discord: bool) -> None:

@@ -12,6 +12,7 @@ from discordproxy_api.contract.contract import load_contract
 from discordproxy_sandbox.resources.application.interactions import interact
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
+from fakes.every_case import every_case
 
 CONTRACT = load_contract()
 ROUTED = [name for name, rpc in CONTRACT.items() if rpc.template]
@@ -540,7 +541,7 @@ async def test_refusals_of_discord(served, name, http, status):
 WITH_IDS = [name for name in ROUTED if CONTRACT[name].parameters]
 
 
-@pytest.mark.parametrize(
+@every_case(
     "name",
     [
         *WITH_IDS,

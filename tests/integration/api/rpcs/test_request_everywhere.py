@@ -13,6 +13,7 @@ from discordproxy_ratelimit.route import fingerprint
 from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
+from fakes.every_case import every_case
 from integration.api.conftest import TOKEN, Served, serve
 from strategies.discord_spec import routes
 
@@ -100,7 +101,7 @@ async def test_the_table_is_complete():
     assert len(ROUTES) == COUNT
 
 
-@pytest.mark.parametrize(("method", "template"), sorted(ROUTES, key=order))
+@every_case(("method", "template"), sorted(ROUTES, key=order))
 async def test_an_operation_is_reached(everywhere, method, template):
     before = len(everywhere.discord.ledger.records)
     try:

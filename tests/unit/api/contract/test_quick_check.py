@@ -10,6 +10,7 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.contract.quick_check import compile_quick_check
 from discordproxy_api.contract.validation import InvalidRequestError, validate, validate_completely
+from fakes.every_case import every_case
 from strategies.bad_requests import BAD_REQUESTS
 from strategies.random_messages import messages
 from strategies.valid_requests import valid_requests
@@ -68,7 +69,7 @@ def test_one_wrong_field_is_enough(name, data):
     assert not CHECKS[name](request) or is_valid(name, request)
 
 
-@pytest.mark.parametrize("bad", BAD_REQUESTS, ids=str)
+@every_case("bad", BAD_REQUESTS, ids=str)
 def test_a_bad_request_is_not_recognised(bad):
     assert not CHECKS[bad.rpc](bad.request)
 

@@ -15,6 +15,7 @@ from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.raw_request import Request, find_field_errors
 from discordproxy_api.rpcs.route_policy import RoutePolicy
+from fakes.every_case import every_case
 from strategies.bad_api_requests import BAD_API_REQUESTS
 
 RPC = load_contract()["Request"]
@@ -49,7 +50,7 @@ def made(**fields):
     return request
 
 
-@pytest.mark.parametrize("bad", BAD_API_REQUESTS, ids=str)
+@every_case("bad", BAD_API_REQUESTS, ids=str)
 def test_the_error_of_a_refused_request_contains_the_field(bad):
     with pytest.raises(ApiError) as refused:
         procedure().job(bad.request, Call("Request", "r"))

@@ -17,6 +17,7 @@ from discordproxy_gateway.plan.event_planner import INTERNAL, EventPlanner
 from discordproxy_gateway.plan.member_operations import GuildState
 from discordproxy_gateway.store.lease import Lease
 from discordproxy_gateway.write.writer import Writer
+from fakes.every_case import every_case
 
 KEYS = Keys("dp", "1")
 SLOT = Slot(0, 1)
@@ -105,11 +106,9 @@ def entry_of(planned: list[tuple]):
     return decode(0, "e", b"5-1", dict(zip(words[::2], words[1::2], strict=True)), after=0)
 
 
-@pytest.mark.parametrize("place", PLACES, ids=repr)
-@pytest.mark.parametrize("field", ["guild_id", "channel_id"])
-@pytest.mark.parametrize(
-    "name", ["MESSAGE_CREATE", "CHANNEL_UPDATE", "GUILD_MEMBER_UPDATE", "VOICE_STATE_UPDATE", "NEW"]
-)
+@every_case("place", PLACES, ids=repr)
+@every_case("field", ["guild_id", "channel_id"])
+@every_case("name", ["MESSAGE_CREATE", "CHANNEL_UPDATE", "GUILD_MEMBER_UPDATE", "VOICE_STATE_UPDATE", "NEW"])
 def test_an_event_with_an_odd_place_is_passed_on_without_it(name, field, place):
     data = {"id": "9", "guild_id": GUILD, "channel_id": "10", "user": {"id": "3"}, "user_id": "3"} | {field: place}
     entry = entry_of(operations(name, data))
@@ -120,8 +119,8 @@ def test_an_event_with_an_odd_place_is_passed_on_without_it(name, field, place):
     assert (entry.guild_id, entry.channel_id) == (expected["guild_id"], expected["channel_id"])
 
 
-@pytest.mark.parametrize("name", ["GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"])
-@pytest.mark.parametrize("place", PLACES, ids=repr)
+@every_case("name", ["GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"])
+@every_case("place", PLACES, ids=repr)
 def test_a_guild_without_an_id_is_not_cached(name, place):
     planned = operations(name, {"id": place, "name": "x", "unavailable": False})
     assert [operation[0] for operation in planned] == ["APPEND"]
