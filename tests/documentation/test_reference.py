@@ -20,7 +20,7 @@ from contract.test_operations import exported
 from discordproxy_api.access.keys import KeyEntry
 from discordproxy_api.calls.call import Status
 from discordproxy_api.http.pages import _FILES
-from discordproxy_api.http.server import HEALTH_PATHS
+from discordproxy_api.status.health import HEALTH_PATHS
 from discordproxy_api.status import explain, findings
 from proto_comments import read_comments
 
