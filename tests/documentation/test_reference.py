@@ -20,8 +20,8 @@ from contract.test_operations import exported
 from discordproxy_api.access.keys import KeyEntry
 from discordproxy_api.calls.call import Status
 from discordproxy_api.http.pages import _FILES
-from discordproxy_api.status.health import HEALTH_PATHS
 from discordproxy_api.status import explain, findings
+from discordproxy_api.status.health import HEALTH_PATHS
 from proto_comments import read_comments
 
 ROOT = Path(__file__).parents[2]
