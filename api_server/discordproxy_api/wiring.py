@@ -30,7 +30,8 @@ from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.forward import Forward
-from discordproxy_api.rest_edge.relay import Relay, UnansweredNotes
+from discordproxy_api.rest_edge.relay import Relay
+from discordproxy_api.rest_edge.repeats.unanswered import UnansweredNotes
 from discordproxy_api.role_sync.reading import GuildReads
 from discordproxy_api.role_sync.sync_guild_roles import SyncGuildRoles
 from discordproxy_api.rpcs.commands.calls import ListCommands, ReleaseCommands, SyncCommands

@@ -15,8 +15,8 @@ from contract.test_operations import exported
 from discordproxy_api.access.keys import KeyEntry
 from discordproxy_api.calls.call import Status
 from discordproxy_api.http.pages import _FILES
-from discordproxy_api.http.server import HEALTH_PATHS
 from discordproxy_api.status import explain, findings
+from discordproxy_api.status.health import HEALTH_PATHS
 from fakes.every_case import every_case
 from reference import command_page, error_pages, python_pages, rpc_pages, settings_page
 from sources import contract_source as contract

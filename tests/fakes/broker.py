@@ -43,6 +43,12 @@ class FakeClaims(Claims):
         self._check()
         return self.kept.get(key)
 
+    def begin_get(self, key: str) -> asyncio.Future[bytes | None]:
+        return asyncio.ensure_future(self.get(key))
+
+    async def finish_get(self, value: asyncio.Future[bytes | None]) -> bytes | None:
+        return await value
+
     async def claim(self, key: str, request: str, *, owner: str, lease_s: float, keeper=None) -> Claim:
         self._check()
         kept = self.claims.setdefault(key, [request, owner, None])

@@ -100,7 +100,7 @@ class Permission:
         Raises:
             ApiError: the application may not use this route.
         """
-        if not self._checks(call):
+        if not self.depends_on_targets(call):
             return UNCHECKED
         if rpc.name == REQUEST:
             query = [(pair.name, pair.value) for pair in request.query]
@@ -116,10 +116,10 @@ class Permission:
         Raises:
             ApiError: the application may not use this route.
         """
-        return self._targets_of(request, call) if self._checks(call) else UNCHECKED
+        return self._targets_of(request, call) if self.depends_on_targets(call) else UNCHECKED
 
-    def _checks(self, call: Call) -> bool:
-        """Tell whether the targets of a call matter; lower its priority to that of its key."""
+    def depends_on_targets(self, call: Call) -> bool:
+        """Return whether the targets of a call matter; lower its priority to that of its key."""
         scopes = call.principal.scopes
         call.priority = scopes.cap_priority(call.priority)
         return self._audited or not scopes.unrestricted

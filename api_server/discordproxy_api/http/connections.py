@@ -1,14 +1,12 @@
 """Limits the number and the idle time of an HTTP port's connections.
 
-The HTTP library has no such limits: idle connections could use up the file descriptors that gRPC, Redis and Discord
-need.
+Idle connections could use up the file descriptors that gRPC, Redis and Discord need.
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +15,9 @@ _PAUSE_S = 0.1
 _MAX_BACKLOG = 1024
 _QUIET_S = 0.2
 """A connection without traffic for this long has no request or response on its way."""
+
+SWEEP_S = 1.0
+"""Time limits are checked once in this time, for all connections together: a timer for each request costs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,64 +37,56 @@ class ConnectionLimits:
     response_s: float | None = 60.0
 
 
-class _Connection(asyncio.Protocol):
-    """Forwards all events to the library's protocol, with a time limit."""
+class GuardedConnection(asyncio.Protocol):
+    """A connection as its guard sees it.
 
-    def __init__(self, inner: Any, first_request_s: float) -> None:
-        self._inner = inner
+    Attributes:
+        transport: None before the connection is made.
+        busy: whether a request is being served.
+        active_at: loop time of the last traffic.
+        deadline_at: loop time at which `expire` is called, infinite for never.
+        lost: done once the connection has ended.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.transport: Any = None  # uvloop's transports are not asyncio.Transport
-        self.time_limit = asyncio.timeout(first_request_s)
-        self.requests = 0
-        self.active_at = asyncio.get_running_loop().time()
-        self.lost = asyncio.Event()
+        self.busy = False
+        self.active_at = loop.time()
+        self.deadline_at = float("inf")
+        self.lost: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self.transport = transport
-        self._inner.connection_made(transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._inner.connection_lost(exc)
-        self.lost.set()
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - an argument of asyncio
+        """Record the end."""
+        if not self.lost.done():
+            self.lost.set_result(None)
 
-    def data_received(self, data: bytes) -> None:
-        self.active_at = asyncio.get_running_loop().time()
-        self._inner.data_received(data)
+    def expire(self) -> None:
+        """End the connection, since its time is up."""
+        self.transport.abort()
 
-    def eof_received(self) -> Any:
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._inner.resume_writing()
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether no request and no part of a response is on its way."""
-        if self.requests or asyncio.get_running_loop().time() - self.active_at < _QUIET_S:
+    def is_quiet(self, now: float) -> bool:
+        """Return whether no request and no part of a response is on its way at loop time `now`."""
+        if self.busy or now - self.active_at < _QUIET_S:
             return False
         return self.transport is None or not self.transport.get_write_buffer_size()
-
-    def extend(self, seconds: float | None) -> None:
-        """Set the time limit to `seconds` from now; None for no limit."""
-        self.active_at = asyncio.get_running_loop().time()
-        if not (self.lost.is_set() or self.time_limit.expired()):
-            self.time_limit.reschedule(None if seconds is None else self.active_at + seconds)
 
 
 class ConnectionGuard:
     """Accepts and limits connections.
 
     Args:
-        make: returns the library's protocol for one connection.
+        make: returns the protocol of one connection.
         tls: TLS context; None for plain HTTP.
         shared: whether other processes may listen on the same port.
     """
 
     def __init__(
         self,
-        make: Callable[[], Any],
+        make: Callable[[], GuardedConnection],
         *,
         tls: ssl.SSLContext | None = None,
         limits: ConnectionLimits = ConnectionLimits(),
@@ -102,8 +95,8 @@ class ConnectionGuard:
         self._make, self._tls, self._limits, self._shared = make, tls, limits, shared
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
-        self._open: dict[asyncio.Task[None], _Connection] = {}  # the oldest first
-        self._by_transport: dict[Any, _Connection] = {}
+        self._open: dict[asyncio.Task[None], GuardedConnection] = {}  # the oldest first
+        self._sweep_timer: asyncio.TimerHandle | None = None
 
     async def open(self, host: str, port: int) -> int:
         """Listen and return the port. Raises OSError if that is not possible."""
@@ -138,8 +131,9 @@ class ConnectionGuard:
     async def finish(self) -> None:
         """Wait until each connection has ended after its response; end those without a request on the way."""
         while self._open:
+            now = asyncio.get_running_loop().time()
             for task, connection in list(self._open.items()):
-                if connection.is_quiet:
+                if connection.is_quiet(now):
                     task.cancel()
             await asyncio.wait(list(self._open), timeout=_QUIET_S / 2)
 
@@ -149,21 +143,6 @@ class ConnectionGuard:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    @contextlib.contextmanager
-    def request(self, transport: Any) -> Iterator[None]:
-        """Mark the connection as busy during a request."""
-        connection = self._by_transport.get(transport)
-        if connection is None:  # already closed
-            yield
-            return
-        connection.requests += 1
-        connection.extend(self._limits.response_s)
-        try:
-            yield
-        finally:
-            connection.requests -= 1
-            connection.extend(self._limits.next_request_s)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -176,10 +155,13 @@ class ConnectionGuard:
             if not self._make_room():
                 accepted.close()
                 continue
-            connection = _Connection(self._make(), self._limits.first_request_s)
-            task = loop.create_task(self._serve(accepted, connection))
+            connection = self._make()
+            connection.deadline_at = connection.active_at + self._limits.first_request_s
+            task = loop.create_task(self._hold(accepted, connection))
             self._open[task] = connection
             task.add_done_callback(partial(self._on_done, accepted))  # it may be cancelled before it starts
+            if self._sweep_timer is None:
+                self._sweep_timer = loop.call_later(SWEEP_S, self._sweep)
 
     def _on_done(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
         self._open.pop(task, None)
@@ -188,8 +170,9 @@ class ConnectionGuard:
     def _make_room(self) -> bool:
         if len(self._open) < self._limits.connections:
             return True
-        idle = next((task for task, connection in self._open.items() if connection.is_quiet), None) or next(
-            (task for task, connection in self._open.items() if not connection.requests), None
+        now = asyncio.get_running_loop().time()
+        idle = next((task for task, connection in self._open.items() if connection.is_quiet(now)), None) or next(
+            (task for task, connection in self._open.items() if not connection.busy), None
         )
         if idle is None:
             return False
@@ -197,17 +180,27 @@ class ConnectionGuard:
         idle.cancel()
         return True
 
-    async def _serve(self, accepted: socket.socket, connection: _Connection) -> None:
+    async def _hold(self, accepted: socket.socket, connection: GuardedConnection) -> None:
+        """Keep a connection until it ends or this task is cancelled."""
         accepted.settimeout(0)
         loop = asyncio.get_running_loop()
         try:
-            async with connection.time_limit:
-                await loop.connect_accepted_socket(lambda: connection, accepted, ssl=self._tls)
-                self._by_transport[connection.transport] = connection
-                await connection.lost.wait()
-        except (OSError, TimeoutError):  # a failed handshake is an OSError
+            await loop.connect_accepted_socket(lambda: connection, accepted, ssl=self._tls)
+            await connection.lost
+        except OSError:  # a failed handshake is one
             return
         finally:
-            self._by_transport.pop(connection.transport, None)
             if connection.transport is not None:
                 connection.transport.abort()
+
+    def _sweep(self) -> None:
+        """End the connections whose time is up."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for task, connection in list(self._open.items()):
+            if connection.deadline_at <= now:
+                if connection.transport is None:  # no TLS yet
+                    task.cancel()
+                else:
+                    connection.expire()
+        self._sweep_timer = loop.call_later(SWEEP_S, self._sweep) if self._open else None

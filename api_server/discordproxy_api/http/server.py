@@ -14,12 +14,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from discordproxy_api.bind_policy import PortTakenError, is_local
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.http.connections import ConnectionGuard, ConnectionLimits
-from discordproxy_api.status.health import Health
+from discordproxy_api.http.forwarding import ForwardingConnections
+from discordproxy_api.status.health import HEALTH_PATHS, Health
 
 Guard = Callable[[Mapping[str, str], str], bool]
 """Receives a request's headers and client address; returns whether it may see more than health."""
-
-HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
 
 log = logging.getLogger("discordproxy_api.http.server")
 
@@ -59,9 +58,10 @@ class HttpServer:
         app.router.add_routes(pages)
         log.addFilter(is_no_protocol_error)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=1.0, lingering_time=0.0)
-        self._connections = ConnectionGuard(self._connected, tls=tls, limits=limits)
+        self._forwarding = ForwardingConnections(self._protocol, limits)
+        self._connections = ConnectionGuard(self._forwarding.new, tls=tls, limits=limits)
 
-    def _connected(self) -> asyncio.Protocol:
+    def _protocol(self) -> asyncio.Protocol:
         assert self._runner.server is not None, "set by `start`"  # noqa: S101 - for the reader
         return self._runner.server()
 
@@ -87,7 +87,7 @@ class HttpServer:
         await self._connections.drop()
 
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        with self._connections.request(request.transport):
+        with self._forwarding.request(request.transport):
             return self._refusal(request) or await handler(request)
 
     def _refusal(self, request: web.Request) -> web.Response | None:

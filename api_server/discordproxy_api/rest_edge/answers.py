@@ -7,13 +7,13 @@ from dataclasses import replace
 from http import HTTPStatus
 
 import orjson
-from aiohttp import web
 
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.discord.request import Reply
+from discordproxy_api.http.http1.answer import HttpAnswer
 from discordproxy_api.rest_edge.head import JSON, AnswerFacts, limit_headers, passed_headers, proxy_headers
 from discordproxy_api.rest_edge.reception import Arrival
 from discordproxy_api.rest_edge.refusals import FailedCall, Refusal, refusal_of
@@ -85,7 +85,7 @@ class Answers:
         self._buckets = _Buckets()
         self._held_back = 0
 
-    async def relayed(self, error: RelayedError, arrival: Arrival) -> web.Response:
+    async def relayed(self, error: RelayedError, arrival: Arrival) -> HttpAnswer:
         """Return Discord's error, in the proxy's form where libraries would misunderstand it."""
         if error.is_from_edge and error.http_status == HTTPStatus.TOO_MANY_REQUESTS:
             error.scope = "global"
@@ -97,7 +97,7 @@ class Answers:
             return await self.refused(error, failed, arrival)
         return self.reply(error.reply, arrival)
 
-    async def refused(self, error: ApiError, failed: FailedCall, arrival: Arrival | None = None) -> web.Response:
+    async def refused(self, error: ApiError, failed: FailedCall, arrival: Arrival | None = None) -> HttpAnswer:
         """Return an answer of the proxy itself; a 429 after a while."""
         if error.reason == "BROKER_UNAVAILABLE":
             outage_s = self._outage.failed(asyncio.get_running_loop().time())
@@ -107,9 +107,9 @@ class Answers:
             refusal = await self._held(refusal)
         facts = AnswerFacts(failed.request_id, failed.sent, _waited_s(arrival), time.time())
         headers = proxy_headers(facts) | refusal.headers(facts.now) | {"Content-Type": JSON}
-        return web.Response(status=refusal.status, headers=headers, body=orjson.dumps(refusal.document(failed)))
+        return HttpAnswer(refusal.status, headers, orjson.dumps(refusal.document(failed)))
 
-    def reply(self, reply: Reply, arrival: Arrival) -> web.Response:
+    def reply(self, reply: Reply, arrival: Arrival) -> HttpAnswer:
         """Return an answer of Discord."""
         self._outage.over()
         call, now = arrival.call, time.time()
@@ -124,7 +124,7 @@ class Answers:
             headers["Preference-Applied"] = f"wait={arrival.options.wait_s:g}"
         if arrival.incoming.replayed:
             headers["Idempotent-Replayed"] = "true"
-        return web.Response(status=reply.status, headers=headers, body=reply.body or None)
+        return HttpAnswer(reply.status, headers, reply.body)
 
     def failed(self, arrival: Arrival) -> FailedCall:
         """Return what the answer to a failed call depends on."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import parse_qsl, unquote
 
-from discordproxy_api.access.permission import PathRequest
+from discordproxy_api.access.permission import UNCHECKED, PathRequest
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.metrics import Metrics
@@ -26,7 +26,10 @@ from discordproxy_api.rest_edge.body import (
     with_nonce,
 )
 from discordproxy_api.rest_edge.head import JSON
-from discordproxy_api.rest_edge.relay import OnceRelay, Relay, SlowNote, UnansweredNotes, pack, unpack
+from discordproxy_api.rest_edge.relay import Relay, pack, unpack
+from discordproxy_api.rest_edge.repeats.message import MessageRelay, NoncedMessage
+from discordproxy_api.rest_edge.repeats.once import OnceRelay
+from discordproxy_api.rest_edge.repeats.unanswered import SlowNotes, UnansweredNotes
 from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
@@ -45,6 +48,7 @@ CountPart = Callable[[int], None]
 """Takes the size of what has arrived so far; raises ApiError if there is no memory for it."""
 
 ReadBody = Callable[[CountPart], Awaitable[bytes]]
+Send = Callable[[], Awaitable[Reply]]
 
 
 @dataclass(slots=True)
@@ -58,6 +62,7 @@ class Incoming:
         authorization: the caller's own for Discord, "" to use the bot's.
         version: of Discord's API, "" for the configured one.
         read: returns the body; it passes on the size of what has arrived so far.
+        small_body: the body, if it has arrived, is small and not compressed; else None.
         declared: its size, 0 if unknown.
         compressed: it is compressed with gzip.
         takes_over_commands: commands that no application owns may be replaced.
@@ -74,6 +79,7 @@ class Incoming:
     authorization: str = field(repr=False)
     version: str
     read: ReadBody = field(repr=False)
+    small_body: bytes | None = field(default=None, repr=False)
     declared: int = 0
     compressed: bool = False
     takes_over_commands: bool = False
@@ -115,10 +121,10 @@ class Forward:
         self._policy = policy
         self._uploads = uploads
         self._execution = execution
-        self._notes = notes
-        self._metrics = metrics
         self._background = BackgroundTasks()
-        self._once = OnceRelay(relay, notes, metrics, self._background)
+        slow = SlowNotes(self._background)
+        self._once = OnceRelay(relay, notes, slow, metrics, self._background)
+        self._messages = MessageRelay(rest, notes, slow, metrics, self._background)
 
     async def finish(self) -> None:
         """Wait until every undelivered answer is kept."""
@@ -132,30 +138,40 @@ class Forward:
             ApiError: the request is invalid, not permitted, or failed.
         """
         require_permitted(self._policy, incoming.line)
+        if incoming.small_body is not None:
+            return await self._serve_body(call, incoming, incoming.small_body)
         received = Received()
         read = partial(incoming.read, partial(self._uploads.count_part, received))
         await self._uploads.receive(read, incoming.declared, compressed=incoming.compressed, received=received)
         try:
-            incoming.began_at = asyncio.get_running_loop().time()
-            body = read_body(received.pop(), incoming.content_type)
-            replies: list[Reply] = []
-            prepared = self._prepared(incoming, body, call, replies)
-            del body
-            packed = await self._execution.run(prepared, call)
+            return await self._serve_body(call, incoming, received.pop())
         finally:
             self._uploads.release(received)
+
+    async def _serve_body(self, call: Call, incoming: Incoming, data: bytes) -> Reply:
+        incoming.began_at = asyncio.get_running_loop().time()
+        replies: list[Reply] = []
+        prepared = self._prepared(incoming, read_body(data, incoming.content_type), call, replies)
+        del data
+        packed = await self._execution.run(prepared, call)
         incoming.replayed = not replies
         return replies[0] if replies else _unpacked(packed)
 
     def _prepared(self, incoming: Incoming, body: Body, call: Call, replies: list[Reply]) -> Prepared:
-        line = incoming.line
-        query = parse_qsl(incoming.query, keep_blank_values=True)
-        request = PathRequest(line.method, line.path, query, body.json_text, incoming.authorization)
-        targets = self._execution.permission.targets_of_path(request, call)
-        has_nonce = (line.method, line.template) == CREATE_MESSAGE and (takes_nonce(body) or enforces_nonce(body))
-        incoming.repeat = repeatability(line.method, nonce=has_nonce)
-        order = order_of(line.method, line.template, line.parameters, body.object)
-        send = self._own_sender(incoming, body, call) or partial(self._send, incoming, body, call)
+        line, targets = incoming.line, UNCHECKED
+        permission = self._execution.permission
+        if permission.depends_on_targets(call):
+            query = parse_qsl(incoming.query, keep_blank_values=True)
+            request = PathRequest(line.method, line.path, query, body.json_text, incoming.authorization)
+            targets = permission.targets_of_path(request, call)
+        if (line.method, line.template) == CREATE_MESSAGE:  # it has no order, and is no matter of commands
+            order, lacks_nonce = "", takes_nonce(body)
+            incoming.repeat = repeatability(line.method, nonce=lacks_nonce or enforces_nonce(body))
+            send: Send = partial(self._send_message if lacks_nonce else self._send, incoming, body, call)
+        else:
+            order = order_of(line.method, line.template, line.parameters, body.object)
+            incoming.repeat = repeatability(line.method, nonce=False)
+            send = self._own_sender(incoming, body, call) or partial(self._send, incoming, body, call)
         job = Job(send, incoming.repeat, effect=line.method != "GET", order=order)
         logical = None
         if call.idempotency_key and job.effect:
@@ -163,7 +179,7 @@ class Forward:
             logical = LogicalCall.of(call, identity.encode(), job.repeat)
         return Prepared(job, logical, targets, partial(_kept, replies, packed=logical is not None))
 
-    def _own_sender(self, incoming: Incoming, body: Body, call: Call) -> Callable[[], Awaitable[Reply]] | None:
+    def _own_sender(self, incoming: Incoming, body: Body, call: Call) -> Send | None:
         """Return a function that serves a request about commands, if the application is limited to its own."""
         if not self._own_commands.serves(incoming.line, call):
             return None
@@ -171,16 +187,19 @@ class Forward:
         take_over = incoming.takes_over_commands
         return self._own_commands.sender(request, incoming.line, body.document, call, take_over=take_over)
 
-    async def _send(self, incoming: Incoming, body: Body, call: Call) -> Reply:
+    def _send(self, incoming: Incoming, body: Body, call: Call) -> Awaitable[Reply]:
         line = incoming.line
-        if (line.method, line.template) == CREATE_MESSAGE and takes_nonce(body):
-            return await self._send_message(incoming, body, call)
         if (line.method, line.template) == ("POST", CALLBACK) and body.json_at is not None:
             request = self._callback(incoming, body)
-            return await self._responses.sender(request, line, body.object, call)()
+            return self._responses.sender(request, line, body.object, call)()
         request = self._request(incoming, body, body.data or None)
         if incoming.repeat is not Repeat.NEVER or call.idempotency_key:
-            return await self._relay.send(request, call)
+            return self._relay.send(request, call)
+        return self._send_once(incoming, body, request, call)
+
+    async def _send_once(self, incoming: Incoming, body: Body, request: RestRequest, call: Call) -> Reply:
+        """Send a request that must not act twice."""
+        line = incoming.line
         name = fingerprint_of(
             body, self._name, call.app, line.method, line.path, incoming.query, incoming.authorization
         )
@@ -188,30 +207,15 @@ class Forward:
         incoming.undelivered = partial(self._once.keep, name, reply)
         return reply
 
-    async def _send_message(self, incoming: Incoming, body: Body, call: Call) -> Reply:
+    def _send_message(self, incoming: Incoming, body: Body, call: Call) -> Awaitable[Reply]:
         """Send a message with a nonce: a request whose answer was lost is sent with the same one."""
         nonce = nonce_of(self._rest.nonces.seed(call), 0)
         if call.idempotency_key:
-            return await self._relay.send(self._request(incoming, body, with_nonce(body, nonce)), call)
+            return self._relay.send(self._request(incoming, body, with_nonce(body, nonce)), call)
         name = fingerprint_of(body, self._name, call.app, incoming.line.path)
-        earlier = await self._notes.get(name)
-        if earlier:
-            self._metrics.resent.labels("same_nonce").inc()
-            nonce = earlier.decode()
-        keep = partial(self._notes.keep, name, nonce.encode())
-        slow = SlowNote(keep, call, self._background)
-        try:
-            reply = await self._relay.send(self._request(incoming, body, with_nonce(body, nonce)), call)
-        except BaseException:
-            if call.sent != "no":
-                await asyncio.shield(self._background.start(keep()))
-            raise
-        finally:
-            noted = await slow.close()
-        incoming.undelivered = keep
-        if earlier or noted:
-            await self._notes.forget(name)
-        return reply
+        message = NoncedMessage(name, nonce, partial(with_nonce, body))
+        incoming.undelivered = partial(self._messages.keep, message)
+        return self._messages.send(self._request(incoming, body, None), call, message)
 
     def _callback(self, incoming: Incoming, body: Body) -> RestRequest:
         """Return a response to an interaction in parts: if it comes late, it is sent in another form."""
@@ -225,9 +229,8 @@ class Forward:
 
     def _request(self, incoming: Incoming, body: Body, data: bytes | None) -> RestRequest:
         line = incoming.line
-        route, authorization = limits_of(
-            line, incoming.authorization, body_keys=tuple(body.object), now_ms=self._rest.clock.now_ms()
-        )
+        now_ms = self._rest.clock.now_ms() if line.method == "DELETE" else 0  # the age of other objects is no matter
+        route, authorization = limits_of(line, incoming.authorization, body_keys=body.object, now_ms=now_ms)
         return RestRequest(
             method=line.method,
             path=line.path,
@@ -235,7 +238,7 @@ class Forward:
             raw_query=incoming.query,
             body=data,
             content_type=body.content_type,
-            reason=unquote(incoming.reason),
+            reason=unquote(incoming.reason) if incoming.reason else "",
             authorization=authorization,
             repeat=incoming.repeat,
             version=incoming.version,

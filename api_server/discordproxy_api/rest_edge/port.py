@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+import orjson
 
 from discordproxy_api.bind_policy import PortTakenError
 from discordproxy_api.calls import errors
@@ -20,26 +20,23 @@ from discordproxy_api.calls.metrics import OTHER, Metrics
 from discordproxy_api.discord.request import Reply
 from discordproxy_api.http.browsers import browser_refusal
 from discordproxy_api.http.connections import ConnectionGuard, ConnectionLimits
-from discordproxy_api.http.server import HEALTH_PATHS, is_no_protocol_error
+from discordproxy_api.http.http1.answer import HttpAnswer, text_answer
+from discordproxy_api.http.http1.connection import ServerConnection
+from discordproxy_api.http.http1.request import HttpRequest
 from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.rest_edge.answers import Answers
 from discordproxy_api.rest_edge.bot_tokens import HolderAuthenticator
 from discordproxy_api.rest_edge.forward import Forward
-from discordproxy_api.rest_edge.reception import Arrival, Reception, headers_of
+from discordproxy_api.rest_edge.head import JSON
+from discordproxy_api.rest_edge.reception import Arrival, Reception, refuse_repeated
 from discordproxy_api.rest_edge.refusals import FailedCall
 from discordproxy_api.rest_edge.relay import RelayedError
 from discordproxy_api.rpcs.route_policy import METHODS
-from discordproxy_api.status.health import Health
+from discordproxy_api.status.health import HEALTH_PATHS, Health
 
 log = logging.getLogger("discordproxy_api.rest_edge")
 
 FIRST_HEAD_S, KEEP_ALIVE_S = 10.0, 75.0
-MAX_TARGET, MAX_HEADER, MAX_HEADERS = 16_384, 8_190, 64
-LINGER_S = 1.0
-"""How long the rest of a refused body is read and dropped, so that its sender can read the answer."""
-
-NAME = "discordproxy"
-
 HELP = """Discord Proxy: Discord's HTTP API with shared rate limits.
 Set the base URL of your Discord library to this address followed by /api/v10, and its token to a key of this proxy.
 Options go in front, such as /app=shop/wait=240/api/v10. This is no forward proxy.
@@ -62,24 +59,6 @@ class RestPortOptions:
     max_connections: int = 10_000
     drain_timeout_s: float = 30.0
     tls: ssl.SSLContext | None = field(default=None, repr=False)
-
-
-class _Protocol(web.RequestHandler):
-    """The library's protocol of one connection, without its name and the sender's bytes in errors."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,  # noqa: ARG002 - an argument of the library
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it quotes what was sent
-    ) -> web.StreamResponse:
-        """Return the answer to a request that cannot be read."""
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.log_exception("A request failed", exc_info=exc)
-        response = web.Response(status=status, text=f"{HTTPStatus(status).phrase}\n", headers={"Server": NAME})
-        response.force_close()
-        return response
 
 
 class RestPort:
@@ -111,7 +90,6 @@ class RestPort:
         self._drain = drain
         self._metrics = metrics
         self._answers = Answers(drain, metrics)
-        self._server: web.Server | None = None
         limits = ConnectionLimits(options.max_connections, FIRST_HEAD_S, KEEP_ALIVE_S, None)
         self._connections = ConnectionGuard(self._connected, tls=options.tls, limits=limits, shared=True)
 
@@ -120,20 +98,8 @@ class RestPort:
         """Whether connections are accepted."""
         return self._connections.is_open
 
-    def _connected(self) -> asyncio.Protocol:
-        assert self._server is not None, "set by `start`"  # noqa: S101 - for the reader
-        return _Protocol(
-            self._server,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type] # for no log of its own
-            logger=log,
-            auto_decompress=False,
-            keepalive_timeout=KEEP_ALIVE_S,
-            lingering_time=LINGER_S,
-            max_line_size=MAX_TARGET,
-            max_field_size=MAX_HEADER,
-            max_headers=MAX_HEADERS,
-        )
+    def _connected(self) -> ServerConnection:
+        return ServerConnection(self._serve, KEEP_ALIVE_S)
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port.
@@ -141,8 +107,6 @@ class RestPort:
         Raises:
             PortTakenError: the address is in use.
         """
-        log.addFilter(is_no_protocol_error)
-        self._server = web.Server(self._handle, handler_cancellation=True)
         try:
             return await self._connections.open(host, port)
         except OSError:
@@ -174,73 +138,75 @@ class RestPort:
         await self._connections.close()
         await self._connections.drop()
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
-        with self._connections.request(request.transport):
-            response = await self._answer(request)
-        method = request.method if request.method in METHODS else OTHER
-        self._metrics.http_requests.labels(method, str(response.status)).inc()
-        response.headers["Server"] = NAME  # else the library names itself
-        if self._drain.begun or self._health.stopping:
-            response.force_close()
-        return response
-
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
-        page = self._page(request)
-        if page is not None:
-            return page
-        failed = FailedCall(request_id_of(request.headers.get("X-Request-Id", "")))
+    async def _serve(self, request: HttpRequest) -> None:
+        """Serve one request; runs in a task of its own, which is cancelled when the client goes away."""
         try:
+            answer = self._page(request) or await self._answer(request)
+        except Exception:
+            log.exception("A request failed")
+            answer = text_answer(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error\n", closes=True)
+        method = request.method if request.method in METHODS else OTHER
+        self._metrics.http_requests.labels(method, str(answer.status)).inc()
+        if self._drain.begun or self._health.stopping:
+            answer.closes = True
+        request.respond(answer)
+
+    def _page(self, request: HttpRequest) -> HttpAnswer | None:
+        """Return the answer to a request that is none for Discord."""
+        method, target = request.method, request.target
+        if request.version == "" or not target.startswith("/"):
+            return _refused_form(request)
+        if method not in METHODS:
+            if method == "CONNECT":
+                return _refused_form(request)
+            allow = {"Allow": ", ".join(METHODS)}
+            return text_answer(HTTPStatus.METHOD_NOT_ALLOWED, "This method is unknown.\n", allow)
+        if method == "GET" and target == "/":
+            return text_answer(HTTPStatus.OK, HELP)
+        if method == "GET" and target in HEALTH_PATHS:
+            return self._health_page(target)
+        return None
+
+    def _health_page(self, path: str) -> HttpAnswer:
+        if path != "/readyz":
+            return text_answer(HTTPStatus.OK, "alive\n")
+        ready = self._health.ready
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return HttpAnswer(status, {"Content-Type": JSON}, orjson.dumps({"ready": ready}))
+
+    async def _answer(self, request: HttpRequest) -> HttpAnswer:
+        failed = FailedCall(request_id_of(request.headers.get("x-request-id", "")))
+        try:
+            if request.repeated:
+                refuse_repeated(request.repeated)
             self._refuse_browsers(request)
             arrival = self._reception.arrival(request, failed.request_id)
         except ApiError as error:
             return await self._answers.refused(error, failed)
-        return await self._serve(request, arrival)
-
-    def _page(self, request: web.BaseRequest) -> web.Response | None:
-        """Return the answer to a request that is none for Discord."""
-        if (refusal := _refused_form(request)) is not None:
-            return refusal
-        if request.method not in METHODS:
-            allow = {"Allow": ", ".join(METHODS)}
-            return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED, headers=allow, text="This method is unknown.\n")
-        if request.method == "GET" and request.raw_path == "/":
-            return web.Response(text=HELP)
-        if request.method == "GET" and request.raw_path in HEALTH_PATHS:
-            return self._health_page(request.raw_path)
-        return None
-
-    def _health_page(self, path: str) -> web.Response:
-        if path != "/readyz":
-            return web.Response(text="alive\n")
-        ready = self._health.ready
-        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return web.json_response({"ready": ready}, status=status)
-
-    def _refuse_browsers(self, request: web.BaseRequest) -> None:
-        if self._holders.requires_keys:
-            return
-        refusal = browser_refusal(headers_of(request), self._options.hosts)
-        if refusal:
-            raise errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", refusal)
-
-    async def _serve(self, request: web.BaseRequest, arrival: Arrival) -> web.Response:
         call, incoming = arrival.call, arrival.incoming
-        limit = asyncio.timeout_at(call.deadline_at)
+        connection = request.connection
+        connection.deadline_at = call.deadline_at
         try:
-            async with limit:
-                reply = await self._pipeline.serve(call, partial(self._work, arrival))
+            reply = await self._pipeline.serve(call, partial(self._work, arrival))
         except RelayedError as error:
             return await self._answers.relayed(error, arrival)
         except ApiError as error:
             return await self._answers.refused(error, self._answers.failed(arrival), arrival)
-        except TimeoutError:
-            if not limit.expired():
+        except asyncio.CancelledError:
+            if not connection.is_late:
                 raise
+            _uncancel()
             return await self._answers.refused(_late(), self._answers.failed(arrival), arrival)
-        transport = request.transport
-        if incoming.undelivered is not None and (transport is None or transport.is_closing()):
+        if incoming.undelivered is not None and connection.is_gone:
             await incoming.undelivered()
         return self._answers.reply(reply, arrival)
+
+    def _refuse_browsers(self, request: HttpRequest) -> None:
+        if self._holders.requires_keys:
+            return
+        refusal = browser_refusal(request.headers, self._options.hosts)
+        if refusal:
+            raise errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", refusal)
 
     async def _work(self, arrival: Arrival, call: Call) -> Reply:
         return await self._forward_of(arrival, call).serve(call, arrival.incoming)
@@ -264,22 +230,19 @@ class RestPort:
         return forward
 
 
-def _refused_form(request: web.BaseRequest) -> web.Response | None:
-    """Return the answer to a request whose form has no meaning here, None if it has one."""
-    if request.version not in {HttpVersion10, HttpVersion11}:
-        return _closing(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "This port speaks HTTP/1.1.\n")
-    if request.version == HttpVersion10 and "Transfer-Encoding" in request.headers:
-        return _closing(HTTPStatus.BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding.\n")
-    if request.method == "CONNECT":
-        return _closing(HTTPStatus.METHOD_NOT_ALLOWED, NO_FORWARD_PROXY)
-    return None if request.raw_path.startswith("/") else _closing(HTTPStatus.BAD_REQUEST, NO_FORWARD_PROXY)
+def _refused_form(request: HttpRequest) -> HttpAnswer:
+    """Return the answer to a request whose form has no meaning here; it ends the connection."""
+    if not request.version:
+        return text_answer(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "This port speaks HTTP/1.1.\n", closes=True)
+    status = HTTPStatus.METHOD_NOT_ALLOWED if request.method == "CONNECT" else HTTPStatus.BAD_REQUEST
+    return text_answer(status, NO_FORWARD_PROXY, closes=True)
 
 
-def _closing(status: int, text: str) -> web.Response:
-    """Return an answer that ends the connection: what follows might be part of this request."""
-    response = web.Response(status=status, text=text)
-    response.force_close()
-    return response
+def _uncancel() -> None:
+    """Go on after a cancellation that has been dealt with."""
+    task = asyncio.current_task()
+    assert task is not None, "runs in a task"  # noqa: S101 - for the type checker
+    task.uncancel()
 
 
 def _late() -> ApiError:

@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from aiohttp import web
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
+from discordproxy_api.http.http1.head import MalformedError
+from discordproxy_api.http.http1.request import HttpRequest
 from discordproxy_api.pipeline.gzipped import is_gzip
 from discordproxy_api.pipeline.idempotency import checked_key
 from discordproxy_api.rest_edge.bot_tokens import SCHEME, WAYS
@@ -36,7 +35,6 @@ TAKE_OVER = "take-over"
 """Value of the option `commands`."""
 
 _TRACE = ("traceparent", "tracestate")
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +80,14 @@ class Reception:
         self._options = options
         self._names = names
 
-    def arrival(self, request: web.BaseRequest, request_id: str) -> Arrival:
+    def arrival(self, request: HttpRequest, request_id: str) -> Arrival:
         """Return a request as a call.
 
         Raises:
             ApiError: its head is invalid; nothing of its body has been read.
         """
-        headers = headers_of(request)
-        target = parse_target(request.raw_path)
+        headers = request.headers
+        target = parse_target(request.target)
         line = request_line(request.method, target.path)
         options = call_options(
             headers, target.options, wait_s=self._options.wait_s, limit_headers=self._options.limit_headers
@@ -120,28 +118,28 @@ class Reception:
         call.rpc = self._names.of(line)
         return Arrival(call, incoming, options, presented, target.options.get("bot", ""))
 
-    def _declared(self, request: web.BaseRequest) -> int:
+    def _declared(self, request: HttpRequest) -> int:
         """Return the size for which memory is reserved; a body that is too large is refused before it is read."""
-        size = request.content_length or 0
+        size = request.length
         return size if size <= self._options.max_message_bytes else 0
 
     def _call(
         self,
-        request: web.BaseRequest,
+        request: HttpRequest,
         request_id: str,
         headers: Mapping[str, str],
         presented: Presented,
         options: CallOptions,
     ) -> Call:
         now = asyncio.get_running_loop().time()
-        longest_s = RECEIVE_S + self._options.http_timeout_s + (request.content_length or 0) / SLOWEST_BYTES_PER_S
+        longest_s = RECEIVE_S + self._options.http_timeout_s + (request.length) / SLOWEST_BYTES_PER_S
         return Call(
             rpc="",
             request_id=request_id,
             door="http",
             metadata={name: headers[name] for name in _TRACE if name in headers}
             | {"authorization": _authorization(presented)},
-            peer=_peer(request),
+            peer=request.connection.peer,
             claimed_app=options.app,
             deadline_at=now + options.wait_s + longest_s,
             priority=options.priority,
@@ -153,31 +151,23 @@ class Reception:
 class _Reader:
     """Reads one body within a limit, after the caller is known."""
 
-    def __init__(self, request: web.BaseRequest, max_bytes: int, *, compressed: bool) -> None:
+    def __init__(self, request: HttpRequest, max_bytes: int, *, compressed: bool) -> None:
         self._request = request
         self._max_bytes = max_bytes
         self._compressed = compressed
 
     async def read(self, count_part: CountPart) -> bytes:
         """Return the body; raises ApiError if it is too large, does not arrive whole, or is not gzip as stated."""
-        request, size = self._request, 0
-        chunks: list[bytes] = []
-        self._check_size(request.content_length or 0)
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(_CONTINUE)
-            request.writer.output_size = 0  # what the library counts belongs to the response
+
+        def check(size: int) -> None:
+            self._check_size(size)
+            count_part(size)
+
+        self._check_size(self._request.length)
         try:
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                self._check_size(size)
-                count_part(size)
-                chunks.append(chunk)
-        except web.RequestPayloadError:
+            data = await self._request.read(check)
+        except MalformedError:
             raise _damaged() from None
-        except BaseException:
-            chunks.clear()  # the error keeps this frame alive until it has been answered
-            raise
-        data = b"".join(chunks)
         if data and self._compressed and not is_gzip(data):
             raise _damaged()
         return data
@@ -192,13 +182,12 @@ def _damaged() -> errors.ApiError:
     return errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", "The request's body is damaged or broke off.")
 
 
-def headers_of(request: web.BaseRequest) -> dict[str, str]:
-    """Return the headers by lower-case name; raises ApiError if one is repeated that must not be."""
+def refuse_repeated(repeated: Collection[str]) -> None:
+    """Raise ApiError if a header is repeated that must not be."""
     for name in _SINGLE:
-        if len(request.headers.getall(name, ())) > 1:
+        if name in repeated:
             text = f"The header {name.title()} is given twice."
             raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text)
-    return {name.lower(): value for name, value in request.headers.items()}
 
 
 def _authorization(presented: Presented) -> str:
@@ -228,12 +217,3 @@ def _is_compressed(encoding: str) -> bool:
         return True
     text = "Only gzip and no encoding are supported."
     raise errors.invalid_field("Content-Encoding", "BASE_TYPE_CHOICES", text)
-
-
-def _peer(request: web.BaseRequest) -> str:
-    """Return the address of the caller in gRPC's form."""
-    name: Any = request.transport.get_extra_info("peername") if request.transport is not None else None
-    if not isinstance(name, tuple):
-        return ""
-    host, port = name[:2]
-    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"

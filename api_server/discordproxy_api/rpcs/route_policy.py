@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.scopes import REQUEST
 from discordproxy_api.contract.contract import Rpc
-from discordproxy_ratelimit.route import Route, names_token, route_of_path, template_of
+from discordproxy_ratelimit.route import Route, names_token, route_of, template_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
@@ -42,17 +42,17 @@ class RequestLine:
         path: without redundant percent-encoding.
         template: the path with names in place of values.
         parameters: the values.
+        route: method and template.
     """
 
     method: str
     path: str
     template: str
     parameters: dict[str, str]
+    route: str = field(init=False)
 
-    @property
-    def route(self) -> str:
-        """Method and template."""
-        return f"{self.method} {self.template}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "route", f"{self.method} {self.template}")
 
 
 class RouteNames:
@@ -99,15 +99,19 @@ def limits_of(
     # answer to a wrong token in the path would be taken for one about the bot's.
     anonymous = not own and (authorization == "none" or names_token(line.template))
     no_bot_auth = anonymous or bool(own and not bearer)
-    route = route_of_path(
-        line.method, line.path, body_keys=body_keys, now_ms=now_ms, no_bot_auth=no_bot_auth, bearer=bearer
+    route = route_of(
+        *(line.method, line.template, line.parameters),
+        body_keys=body_keys,
+        now_ms=now_ms,
+        no_bot_auth=no_bot_auth,
+        bearer=bearer,
     )
     return route, "" if anonymous else own or None
 
 
 def require_permitted(policy: RoutePolicy, line: RequestLine) -> None:
     """Raise ApiError unless the operator allows the route."""
-    if not policy.permits(line.route):
+    if (policy.allow or policy.deny) and not policy.permits(line.route):
         text = f"The operator of the proxy does not allow {line.route}."
         raise errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", text)
 

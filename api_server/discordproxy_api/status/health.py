@@ -26,6 +26,9 @@ Probe = Callable[[], Awaitable[bool]]
 NEEDED = ("broker", "discord")
 """Without these services calls fail, so load balancers should use another worker."""
 
+HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
+"""Targets on the HTTP ports that report health: alive for the first two, ready for the third."""
+
 OTHERS_EVERY = 3
 """Rounds between two probes of the other services while they are up; each costs several commands of Redis."""
 

@@ -198,6 +198,20 @@ class RedisLink:
                 raise ScriptMissingError(str(error)) from error
             raise self._unavailable(error) from error
 
+    def begin(self, *command: Any) -> asyncio.Future[Any]:
+        """Start a command that is sent with the next ones, within milliseconds; `finish` awaits its reply."""
+        if self._pipeline is not None and self._pipeline.is_open:
+            with contextlib.suppress(*FAILURES):  # `execute` fails in the same way
+                return self._pipeline.send_along(*command)
+        return asyncio.ensure_future(self.execute(*command))
+
+    async def finish(self, reply: asyncio.Future[Any]) -> Any:
+        """Return the reply to a command that `begin` has started. Raises BrokerUnavailableError."""
+        try:
+            return await reply
+        except FAILURES as error:
+            raise self._unavailable(error) from error
+
     async def _load_function(self, lua: Script) -> bool:
         """Return whether the server runs a script as a function; load it once per connection. A Cluster has none."""
         if lua.function not in self._functions and self._pipeline is not None and self._pipeline.is_open:

@@ -22,6 +22,9 @@ from discordproxy_ratelimit.redis.timeouts import MAX_EXTENSIONS, STALL_S
 MAX_OUTSTANDING = 4096
 """Calls in flight. More of them would only fill memory: a server so far behind has failed."""
 
+MAX_DELAY_S = 0.002
+"""How long a command waits at most for others that it can be sent with; see `Pipeline.send_along`."""
+
 _INCOMPLETE = object()
 """Returned by the reader while a reply is incomplete, as replies may be None or False."""
 
@@ -59,7 +62,8 @@ class Pipeline(asyncio.Protocol):
         self._outstanding: deque[_Call] = deque()
         self._replies: list[Any] = []  # to the first call, if it has several commands
         self._unsent: list[bytes] = []  # of the last calls, one element each
-        self._is_paused = False
+        self._is_paused = self._is_due = False
+        self._delay_timer: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._extensions = MAX_EXTENSIONS
@@ -109,6 +113,13 @@ class Pipeline(asyncio.Protocol):
         """
         return self._add(_packed(command), 0)
 
+    def send_along(self, *command: Any) -> asyncio.Future[Any]:
+        """Send a command with the next ones, or after `MAX_DELAY_S`: it costs no system call of its own. As `send`."""
+        packed = _packed(command)
+        if not (self._is_due or self._is_paused) and self._delay_timer is None:
+            self._delay_timer = self._loop.call_later(MAX_DELAY_S, self._flush)
+        return self._append(packed, 0)
+
     def send_all(self, commands: Iterable[tuple[Any, ...]]) -> asyncio.Future[list[Any]]:
         """Send commands as one unit, without commands of others in between; not as a transaction.
 
@@ -141,12 +152,16 @@ class Pipeline(asyncio.Protocol):
         self._end(ConnectionLost("Closed by this process"))
 
     def _add(self, packed: bytes, commands: int) -> asyncio.Future[Any]:
+        if not (self._is_due or self._is_paused):
+            self._is_due = True
+            self._loop.call_soon(self._flush)
+        return self._append(packed, commands)
+
+    def _append(self, packed: bytes, commands: int) -> asyncio.Future[Any]:
         if not self.is_open:
             raise NotSentError("The connection to Redis is closed")
         if len(self._outstanding) >= MAX_OUTSTANDING:
             raise NotSentError(f"{MAX_OUTSTANDING} calls wait for Redis already")
-        if not self._unsent and not self._is_paused:
-            self._loop.call_soon(self._flush)
         self._unsent.append(packed)
         call = _Call(self._loop.create_future(), commands, self._loop.time() + self._timeout_s)
         self._outstanding.append(call)
@@ -155,6 +170,10 @@ class Pipeline(asyncio.Protocol):
         return call.reply
 
     def _flush(self) -> None:
+        self._is_due = False
+        if self._delay_timer is not None:
+            self._delay_timer.cancel()
+            self._delay_timer = None
         if self._unsent and not self._is_paused and self.is_open:
             packed = b"".join(self._unsent)
             self._unsent.clear()

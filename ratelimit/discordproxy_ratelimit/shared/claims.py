@@ -60,6 +60,15 @@ class Claims:
             value: bytes | None = await self._link.execute("GET", self._tag + key)
         return value
 
+    def begin_get(self, key: str) -> asyncio.Future[bytes | None]:
+        """Start to read a stored value, beside the next commands; `finish_get` awaits it. It may be cancelled."""
+        return self._link.begin("GET", self._tag + key)
+
+    async def finish_get(self, value: asyncio.Future[bytes | None]) -> bytes | None:
+        """Return a value that `begin_get` reads, None if there is none. Raises BrokerUnavailableError."""
+        found: bytes | None = await self._link.finish(value)
+        return found
+
     async def claim(
         self, key: str, request: str, *, owner: str, lease_s: float, keeper: ClaimQuota | None = None
     ) -> Claim:

@@ -8,7 +8,8 @@ import socket
 import aiohttp
 import pytest
 
-from discordproxy_api.rest_edge import answers, relay
+from discordproxy_api.rest_edge import answers
+from discordproxy_api.rest_edge.repeats import unanswered
 from discordproxy_ratelimit.errors import BrokerUnavailableError, CircuitOpenError, WaitRefusedError
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID
@@ -138,7 +139,7 @@ async def test_a_repeat_of_a_refused_request_is_sent(call):
 
 async def test_a_slow_request_is_noted_before_its_caller_gives_up(call, monkeypatch):
     """The repeat may arrive at another worker before this one has seen that the connection is closed."""
-    monkeypatch.setattr(relay, "NOTED_AFTER_S", 0.02)
+    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
     notes = call.served.broker.claims.kept
     call.served.discord.faults.add(Fault(kind="slow", delay_s=2.0, when="after"))
     slow = asyncio.create_task(call("POST", CHANNELS, json={"name": "made"}))
@@ -150,7 +151,7 @@ async def test_a_slow_request_is_noted_before_its_caller_gives_up(call, monkeypa
 
 async def test_the_note_of_a_slow_message_ends_with_its_answer(call, monkeypatch):
     """The same message may be sent again then."""
-    monkeypatch.setattr(relay, "NOTED_AFTER_S", 0.02)
+    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
     notes = call.served.broker.claims.kept
     call.served.discord.faults.add(Fault(kind="slow", delay_s=0.5, when="after"))
     sending = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))

@@ -1,0 +1,1 @@
+"""Requests that libraries repeat because they did not get an answer: none takes effect twice."""

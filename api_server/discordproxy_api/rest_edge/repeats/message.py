@@ -1,0 +1,88 @@
+"""Sends messages: one whose answer was lost is sent again with the same nonce, so that Discord returns the first."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.discord.request import Reply, RestRequest
+from discordproxy_api.discord.rest import Rest
+from discordproxy_api.rest_edge.relay import passed_on
+from discordproxy_api.rest_edge.repeats.unanswered import SlowNotes, UnansweredNotes, Value, drop
+from discordproxy_ratelimit.process.tasks import BackgroundTasks
+
+
+@dataclass(slots=True)
+class NoncedMessage:
+    """A message that gets a nonce.
+
+    Attributes:
+        fingerprint: the same for a repeat of the message.
+        nonce: of the message; that of the first one if it is a repeat.
+        with_nonce: returns the body with a nonce.
+        is_repeat: the answer to the same message before was not delivered.
+    """
+
+    fingerprint: str
+    nonce: str
+    with_nonce: Callable[[str], bytes] = field(repr=False)
+    is_repeat: bool = False
+
+
+class MessageRelay:
+    """Sends messages.
+
+    Args:
+        background: tasks that outlive their calls.
+    """
+
+    def __init__(
+        self, rest: Rest, notes: UnansweredNotes, slow: SlowNotes, metrics: Metrics, background: BackgroundTasks
+    ) -> None:
+        self._rest = rest
+        self._notes = notes
+        self._slow = slow
+        self._metrics = metrics
+        self._background = background
+
+    async def send(self, request: RestRequest, call: Call, message: NoncedMessage) -> Reply:
+        """Send a message; raises as `Relay.send`.
+
+        The nonce of a lost message is read while the request waits for its permit: it costs no time.
+
+        Args:
+            request: the message without its body.
+            call: for whom.
+            message: its nonce and body.
+        """
+        value = self._notes.begin(message.fingerprint)
+        call.before_effect = partial(self._complete, request, message, value)
+        slow = self._slow.begin(partial(self.keep, message), call)
+        try:
+            reply = passed_on(await self._rest.send(request, call, any_status=True))
+        except BaseException:
+            drop(value)
+            if call.sent != "no":
+                await asyncio.shield(self._background.start(self.keep(message)))
+            raise
+        finally:
+            writing = self._slow.end(slow)
+            if writing is not None:
+                await asyncio.wait({writing})
+        if message.is_repeat or writing is not None:
+            await self._notes.forget(message.fingerprint)
+        return reply
+
+    async def keep(self, message: NoncedMessage) -> None:
+        """Keep the nonce of a message whose answer its caller does not receive."""
+        await self._notes.keep(message.fingerprint, message.nonce.encode())
+
+    async def _complete(self, request: RestRequest, message: NoncedMessage, value: Value) -> None:
+        """Set the body of a message that is about to leave, with the nonce that is now known."""
+        earlier = await self._notes.finish(value)
+        if earlier:
+            self._metrics.resent.labels("same_nonce").inc()
+            message.nonce, message.is_repeat = earlier.decode(), True
+        request.body = message.with_nonce(message.nonce)

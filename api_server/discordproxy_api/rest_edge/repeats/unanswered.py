@@ -1,0 +1,127 @@
+"""Values of requests whose answer was not delivered, kept for all workers; also of those in flight for long."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.retry import NONCE_WINDOW_S
+from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.process.tasks import BackgroundTasks
+from discordproxy_ratelimit.shared.claims import Claims
+
+log = logging.getLogger("discordproxy_api.rest_edge.repeats")
+
+NOTED_AFTER_S = 2.0
+"""A request that takes longer is noted: a library that gives up repeats it at once, perhaps at another worker.
+
+It is shorter than the timeout of every library. Most requests are answered before.
+"""
+
+FORGOTTEN = b""
+_FORGOTTEN_S = 0.001
+
+Value = asyncio.Future[bytes | None]
+"""A value that is being read."""
+
+
+class UnansweredNotes:
+    """Values of requests whose answer was not delivered, for as long as Discord knows a nonce."""
+
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+
+    def begin(self, fingerprint: str) -> Value:
+        """Start to read the value of a request, together with the script call for its permit."""
+        return self._claims.begin_get(_key(fingerprint))
+
+    async def finish(self, value: Value) -> bytes:
+        """Return the value that `begin` reads, b"" if there is none."""
+        try:
+            return await self._claims.finish_get(value) or FORGOTTEN
+        except BrokerError:
+            return FORGOTTEN
+
+    async def get(self, fingerprint: str) -> bytes:
+        """Return the value of a request, b"" if there is none."""
+        return await self.finish(self.begin(fingerprint))
+
+    async def keep(self, fingerprint: str, value: bytes, ttl_s: float = NONCE_WINDOW_S) -> None:
+        """Keep a value for a request."""
+        try:
+            await self._claims.set(_key(fingerprint), value, ttl_s=ttl_s)
+        except BrokerError as error:
+            log.warning("The state of an unanswered request could not be kept: %s", error)
+
+    async def forget(self, fingerprint: str) -> None:
+        """Forget a request: its answer is about to be delivered."""
+        await self.keep(fingerprint, FORGOTTEN, _FORGOTTEN_S)
+
+
+def drop(value: Value) -> None:
+    """Read a value no further."""
+    if not value.cancel() and not value.cancelled():
+        value.exception()  # else it would be logged
+
+
+def _key(fingerprint: str) -> str:
+    return f"unanswered:{fingerprint}"
+
+
+class SlowNote:
+    """The note of one request in flight."""
+
+    __slots__ = ("call", "due_at", "keep", "writing")
+
+    def __init__(self, keep: Callable[[], Coroutine[Any, Any, None]], call: Call, due_at: float) -> None:
+        self.keep = keep
+        self.call = call
+        self.due_at = due_at
+        self.writing: asyncio.Task[None] | None = None
+
+
+class SlowNotes:
+    """Keeps the values of requests that are in flight for long, with one timer for all of them.
+
+    Args:
+        background: tasks that outlive their calls.
+    """
+
+    def __init__(self, background: BackgroundTasks) -> None:
+        self._background = background
+        self._notes: dict[SlowNote, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, keep: Callable[[], Coroutine[Any, Any, None]], call: Call) -> SlowNote:
+        """Return the note of a request that is about to be sent.
+
+        Args:
+            keep: writes the value; repeated, so that it may expire soon.
+            call: whose request it is.
+        """
+        loop = asyncio.get_running_loop()
+        note = SlowNote(keep, call, loop.time() + NOTED_AFTER_S)
+        self._notes[note] = None
+        if self._timer is None:
+            self._timer = loop.call_later(NOTED_AFTER_S / 4, self._write_due)
+        return note
+
+    def write(self, note: SlowNote) -> None:
+        """Write the value now."""
+        note.writing = self._background.start(note.keep())
+
+    def end(self, note: SlowNote) -> asyncio.Task[None] | None:
+        """End a note; return the task that writes its value, None if it was not written."""
+        self._notes.pop(note, None)
+        return note.writing
+
+    def _write_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for note in self._notes:
+            if note.due_at <= now:
+                note.due_at = now + NOTED_AFTER_S
+                if note.call.sent != "no":
+                    self.write(note)
+        self._timer = loop.call_later(NOTED_AFTER_S / 4, self._write_due) if self._notes else None
