@@ -86,7 +86,7 @@ clean:  ## remove environments, caches and build output
 
 .venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is required: make PYTHON=python3.11")'
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/server.stamp: .venv/pyvenv.cfg pyproject.toml
 	@echo "Installing Discord Proxy into .venv (only once, about a minute)"

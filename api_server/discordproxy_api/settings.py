@@ -49,7 +49,7 @@ class ApiSettings(SharedSettings):
     )
     rest_max_wait: Annotated[float, Field(ge=0, le=1500)] = Field(
         8.0,
-        description="longest wait of a request to the REST port for a rate limit, in seconds, unless it asks for "
+        description="longest wait of a request to the REST port for a rate limit, in seconds, unless it states "
         "another; libraries give up after 10 s or more",
     )
     rest_limit_headers: Literal["own", "discord", "none"] = Field(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -148,6 +149,14 @@ def test_the_metadata_lead_to_the_project(wheel: Path) -> None:
     urls = [line for line in archive.read(name).decode().splitlines() if line.startswith("Project-URL: ")]
     assert {line.split()[1] for line in urls} == {"Homepage,", "Documentation,", "Changelog,", "Issues,"}
     assert all(HOMEPAGE in line for line in urls)
+
+
+def test_the_description_has_no_relative_links(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    links = re.findall(r"\]\(([^)]+)\)", archive.read(name).decode())
+    assert len(links) > 20
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
 
 
 def test_an_application_gets_grpc_and_protobuf_only(application: Path) -> None:

@@ -18,6 +18,7 @@ from processes.deployment import COMMANDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 DOCUMENT = (DOCS / "security.md").read_text()
+SEVERAL_BOTS = (DOCS / "guides" / "several-bots.md").read_text()
 RPCS = tuple(load_contract())
 
 
@@ -45,13 +46,14 @@ def test_the_recipe_makes_files_that_can_be_served(tmp_path: Path) -> None:
 
 
 def test_the_examples_of_key_files_are_valid() -> None:
-    examples = [re.sub(r'"(\w{4})\.\.\."', lambda found: f'"{found[1] * 16}"', block) for block in blocks("toml")]
+    written = [*blocks("toml"), *blocks("toml", SEVERAL_BOTS)]
+    examples = [re.sub(r'"(\w{4})\.\.\."', lambda found: f'"{found[1] * 16}"', block) for block in written]
     keys = [read_keys(block, rpcs=RPCS, bots=None).principals for block in examples if "[[keys]]" in block]
     assert [each.app for principals in keys for each in principals] == ["srp", "mailrelay", "corp-tools"]
 
 
 def test_the_example_of_a_bots_file_is_valid(tmp_path: Path) -> None:
-    (block,) = (block for block in blocks("toml") if "[[bots]]" in block)
+    (block,) = (block for block in blocks("toml", SEVERAL_BOTS) if "[[bots]]" in block)
     for name in ("alliance", "corporation"):
         (tmp_path / f"{name}.token").write_text(f"token-of-{name}")
     path = tmp_path / "bots.toml"

@@ -198,6 +198,11 @@ def test_every_reason_is_explained():
         assert error_pages.cell(meaning.meaning) in text
 
 
+def test_no_page_shows_an_escaped_border():
+    code = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
+    assert [path for path, text in GENERATED.items() if code.search(text)] == []
+
+
 def test_the_texts_of_refusals_are_listed_with_their_reasons():
     rows = dict(error_pages.refusals())
     assert len(rows) > 60

@@ -60,6 +60,7 @@ class Call:
         rpc: name of the RPC, "SendChannelMessage".
         request_id: names the call in errors and logs.
         door: the way in: "grpc" or "http".
+        route: method and template of a request to the REST port, "GET /channels/{channel_id}"; "" over gRPC.
         streams: whether it is answered with a stream.
         metadata: what its caller sent with it, by lower-case name; it may contain a key.
         peer: address of the caller, in gRPC's form.
@@ -85,6 +86,7 @@ class Call:
     rpc: str
     request_id: str
     door: str = "grpc"
+    route: str = ""
     streams: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
     peer: str = ""

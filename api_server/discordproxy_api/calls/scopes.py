@@ -92,6 +92,10 @@ class Scopes:
         """Return whether `Request` may use a route, "METHOD /template"."""
         return self.requests is None or any(_route_matches(route, pattern) for pattern in self.requests)
 
+    def allows_as_request(self, route: str) -> bool:
+        """Return whether a route that has an RPC may be used as the RPC `Request`; always False without a route."""
+        return bool(route) and self.allows_rpc(REQUEST, reads=False) and self.allows_route(route)
+
     def allows_command(self, name: str) -> bool:
         """Return whether the application may own a command of this name."""
         return self.commands is None or any(fnmatchcase(name, pattern) for pattern in self.commands)

@@ -12,6 +12,7 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import AuditEntry, Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.principal import UNAUTHENTICATED, Principal
+from discordproxy_api.calls.scopes import REQUEST
 from discordproxy_api.contract.contract import Rpc
 
 MAX_DELAYED, DELAY_S = 200, 1.0
@@ -76,7 +77,9 @@ class Authentication:
             raise
         call.app = principal.app
         if self._reads and not principal.scopes.allows_rpc(call.rpc, reads=reads):
-            raise denied(principal, f"may not call {call.rpc}; add it to the key's rpcs")
+            if not principal.scopes.allows_as_request(call.route):
+                raise denied(principal, f"may not call {call.rpc}; add it to the key's rpcs")
+            call.rpc = REQUEST  # so a route that becomes an RPC in a later release stays allowed
 
     @asynccontextmanager
     async def watch(self, call: Call) -> AsyncIterator[None]:

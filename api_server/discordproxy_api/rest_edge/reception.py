@@ -115,7 +115,7 @@ class Reception:
             takes_over_commands=_takes_over(target.options.get("commands", "")),
         )
         call = self._call(request, request_id, headers, presented, options)
-        call.rpc = self._names.of(line)
+        call.rpc, call.route = self._names.of(line), line.route
         return Arrival(call, incoming, options, presented, target.options.get("bot", ""))
 
     def _declared(self, request: HttpRequest) -> int:

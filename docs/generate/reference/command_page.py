@@ -48,7 +48,7 @@ def _about(parser: argparse.ArgumentParser) -> str:
 
 
 def _form(action: argparse.Action) -> str:
-    choices = "|".join(map(str, action.choices or ()))
+    choices = f"{{{', '.join(map(str, action.choices))}}}" if action.choices else ""
     if not action.option_strings:
         return choices or action.dest
     value = action.metavar or choices or action.dest.upper()

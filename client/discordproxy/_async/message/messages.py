@@ -122,9 +122,10 @@ class AsyncMessageCalls(AsyncCalls):
     async def bulk_delete_channel_messages(
         self, channel_id: int, message_ids: Iterable[int], *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
-        """Delete any number of messages of a channel, in as few requests as Discord allows."""
+        """Delete any number of messages of a channel, in as few requests as Discord allows; none: sends nothing."""
         request = make(BulkDeleteMessagesRequest, channel_id=channel_id, message_ids=message_ids, reason=reason)
-        await self._write(self.stub.BulkDeleteMessages, request, **call)
+        if request.message_ids:
+            await self._write(self.stub.BulkDeleteMessages, request, **call)
 
     async def get_channel_message(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
         """Return a message."""

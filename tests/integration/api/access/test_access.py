@@ -134,6 +134,13 @@ async def test_rpcs_and_routes(discord, tmp_path):
         await keyed_.refused("Request", "GET /users/{user_id}", method="GET", path="/users/%35")
 
 
+async def test_a_route_of_requests_allows_no_typed_rpc(discord, tmp_path):
+    allowed = {"rpcs": ["GetUser"], "requests": ["GET /channels/{channel_id}"]}
+    async with keyed(discord, tmp_path, allowed) as keyed_:
+        await keyed_.call("Request", method="GET", path=f"/channels/{CHANNEL}")
+        await keyed_.refused("GetChannel", "srp", "GetChannel", channel_id=CHANNEL)
+
+
 async def test_places(discord, tmp_path):
     async with keyed(discord, tmp_path, {"guilds": [GUILD]}) as keyed_:
         for channel_id in (CHANNEL, THREAD):

@@ -130,6 +130,22 @@ async def test_rpcs_of_a_key_mean_routes(keyed):
     assert await keyed.status("GET", "/applications/@me/x") == 403
 
 
+async def test_a_route_of_a_keys_requests_stays_allowed_when_it_has_an_rpc(keyed, caplog):
+    caplog.set_level(logging.INFO)
+    keyed.allow(rpcs=["GetGuild"], requests=["GET /channels/{channel_id}", "POST /channels/*/messages"])
+    assert await keyed.status("GET", CHANNEL) == 200
+    assert await keyed.status("POST", MESSAGES, json={"content": "x"}) == 200
+    assert await keyed.status("DELETE", f"{MESSAGES}/1") == 403
+    assert await keyed.status("PATCH", CHANNEL, json={"name": "x"}) == 403
+    assert "Request OK app=srp" in caplog.text
+    keyed.allow(rpcs=["GetGuild", "Request"])
+    assert await keyed.status("PATCH", CHANNEL, json={"name": "x"}) == 200
+    keyed.allow(rpcs=["read"])
+    assert await keyed.status("PATCH", CHANNEL, json={"name": "x"}) == 403, "read does not contain Request"
+    keyed.allow(rpcs=["read"], requests=["PATCH /channels/{channel_id}"], channels=[OTHER_CHANNEL])
+    assert await keyed.status("PATCH", CHANNEL, json={"name": "x"}) == 403, "the channel is not the key's"
+
+
 OTHER_CHANNEL, OTHER_GUILD = 500000000000000901, 300000000000000901
 
 

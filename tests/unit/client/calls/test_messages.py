@@ -470,6 +470,14 @@ class TestErrors:
         assert stub.ExecuteWebhook.call_count == 1 + 4
 
 
+async def test_to_delete_no_messages_sends_nothing(proxy, client):
+    client.bulk_delete_channel_messages(1, [])
+    await AsyncDiscordClient().bulk_delete_channel_messages(1, iter(()))
+    assert not proxy.calls
+    client.bulk_delete_channel_messages(1, [7], reason="spam")
+    assert list(proxy.requests("BulkDeleteMessages")[0].message_ids) == [7]
+
+
 async def test_every_async_method_answers(proxy):
     client = AsyncDiscordClient(timeout=5)
     response = await client.request(
