@@ -90,12 +90,11 @@ class Worker:
             await service.finish()
 
     async def start(self, settings: ApiSettings) -> int:
-        """Serve on all ports; return that of gRPC."""
-        port = await self.server.start()
+        """Serve on all ports; return that of gRPC, which is the last to open: the supervisor waits for it."""
         if self.rest_port is not None and settings.rest_port is not None:
             rest_port = await self.rest_port.start(settings.host, settings.rest_port)
             log.info("worker %d serves Discord's HTTP API on %s:%d", settings.worker, settings.host, rest_port)
-        return port
+        return await self.server.start()
 
     async def stop(self, release: Callable[[], object], now: asyncio.Event) -> None:
         """Stop serving on all ports; see `Server.stop`."""

@@ -25,7 +25,7 @@ async def measure(rounds: int, rate: float, doors: list[str]) -> bool:
         with running(Server(find_binary())) as server, tempfile.TemporaryDirectory(prefix="dp-rolling-") as folder:
             try:
                 outcome = await rolling_restart(
-                    start, server.url, Path(folder), rounds=rounds, calls_per_s=rate, door=door
+                    start, server.url, Path(folder), rounds=rounds, calls_per_s=rate, doors=[door]
                 )
             except Skipped as skipped:
                 print(f"{name}: {skipped.msg}", flush=True)  # noqa: T201 - its purpose

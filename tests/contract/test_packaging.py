@@ -29,12 +29,18 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def pip(*arguments: str, python: Path | str = sys.executable) -> str:
+def pip(*arguments: str, python: Path | str = sys.executable, **environment: str) -> str:
     """Run pip for the environment of `python`, which needs none of its own."""
     which = ("--python", str(python), "--disable-pip-version-check", "--no-input")
     command = [sys.executable, "-m", "pip", *which, *arguments]
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, env=CLEAN, stdin=subprocess.DEVNULL, timeout=240
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=CLEAN | environment,
+        stdin=subprocess.DEVNULL,
+        timeout=240,
     )
     if done.returncode:
         reason = f"NOT TESTED, pip {arguments[0]} failed: {done.stderr[-500:]}"
@@ -45,9 +51,17 @@ def pip(*arguments: str, python: Path | str = sys.executable) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def backend(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of the build backend, for PYTHONPATH. The wheel from the source distribution is built without it."""
+    folder = tmp_path_factory.mktemp("backend")
+    pip("install", "--target", str(folder), "hatchling>=1.26")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def wheel(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT), PYTHONPATH=backend)
     return next(folder.glob("discordproxy-*.whl"))
 
 
@@ -61,12 +75,11 @@ def application(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sdist(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution, made by the build backend of pyproject.toml."""
     folder = tmp_path_factory.mktemp("sdist")
-    pip("install", "--target", str(folder / "backend"), "hatchling>=1.26")
     program = f"from hatchling.build import build_sdist; build_sdist({str(folder)!r})"
-    environment = CLEAN | {"PYTHONPATH": str(folder / "backend")}
+    environment = CLEAN | {"PYTHONPATH": backend}
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, timeout=100)
     return next(folder.glob("discordproxy-*.tar.gz"))
 

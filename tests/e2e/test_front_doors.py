@@ -77,7 +77,7 @@ def make_run(settings: dict[str, str], tmp_path: Path) -> Callable[..., Process]
 async def test_make_run_without_a_token_then_the_printed_command_then_ctrl_c(
     make_run: Callable[..., Process], settings: dict[str, str], tmp_path: Path
 ) -> None:
-    async with make_run(SANDBOX_PORT=str(free_port())) as process:
+    async with make_run(SANDBOX_PORT=str(free_port()), DISCORDPROXY_REST_PORT=str(free_port())) as process:
         await process.line("Ctrl-C stops everything")
         assert any("sandbox: nothing leaves this machine" in line for line in process.lines)
         command = shlex.split(next(line for line in process.lines if " message channel " in line))

@@ -12,6 +12,7 @@ import pytest
 
 from discordproxy_sandbox.sandbox import Sandbox
 from fakes.certificates import Authority
+from fakes.ports import free_ports
 from processes.deployment import COMMANDS, TOKEN, left_running
 from processes.leash import LEASH
 from processes.process import Process
@@ -47,6 +48,7 @@ def without_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subproce
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "DISCORD_BOT_TOKEN": TOKEN,
+        "DISCORDPROXY_PORT": str(free_ports(1)[0]),
         "DISCORDPROXY_REDIS_URL": f"unix://{NOWHERE}?password=c4nary",
     }
     command = [*LEASH, str(COMMANDS / "discordproxyserver")]

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -91,9 +91,10 @@ class Workers:
         assert await process.ended(within_s=60) == 0, process.output
         await process.__aexit__(None, None, None)
 
-    async def serves_again(self, number: int) -> None:
-        """Return once calls reach a worker that was replaced."""
-        await self._running[number].line("SendChannelMessage OK", count=10, within_s=60)
+    async def serves_again(self, number: int, doors: Sequence[str]) -> None:
+        """Return once calls through each of these doors reach a worker that was replaced."""
+        for door in doors:
+            await self._running[number].line(f"SendChannelMessage OK {SERVED[door]}", count=10, within_s=60)
 
     async def kill(self) -> None:
         for process in self._running:
@@ -179,15 +180,17 @@ class RestCaller:
 class Load:
     """Messages at an even rate, each with a unique text and without repeats."""
 
-    def __init__(self, caller: GrpcCaller | RestCaller, calls_per_s: float) -> None:
+    def __init__(self, door: str, ports: Ports, calls_per_s: float) -> None:
         self.outcome = Outcome()
-        self._caller = caller
+        self._door = door
+        self._caller = CALLERS[door](ports)
         self._every_s = 1 / calls_per_s
         self._calls: set[asyncio.Task[None]] = set()
         self._count = 0
 
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Connect, and send until cancelled."""
+        await self._caller.connect()
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
@@ -211,12 +214,14 @@ class Load:
         self._count += 1
         channel = CHANNELS[self._count % len(CHANNELS)]
         try:
-            self.outcome.answered.append(await self._caller.send(channel, f"message {self._count}"))
+            self.outcome.answered.append(await self._caller.send(channel, f"{self._door} message {self._count}"))
         except CallError as error:
             self.outcome.failed[str(error)] += 1
 
 
 CALLERS: dict[str, Callable[[Ports], GrpcCaller | RestCaller]] = {"grpc": GrpcCaller, "rest": RestCaller}
+SERVED = {"grpc": "(?!.*door=http)", "rest": ".*door=http"}
+"""By door: the rest of a worker's line about a call, as a regular expression."""
 
 
 def _said(error: grpc.aio.AioRpcError) -> str:
@@ -234,37 +239,41 @@ async def rolling_restart(
     *,
     rounds: int = 1,
     calls_per_s: float = 200.0,
-    door: str = "grpc",
+    doors: Sequence[str] = ("grpc",),
 ) -> Outcome:
     """Replace every worker `rounds` times while calls come in, and return what was counted.
 
     Args:
-        door: the way in of the calls, a key of `CALLERS`.
+        calls_per_s: of all doors together.
+        doors: the ways in of the calls, keys of `CALLERS`.
     """
+    rate = calls_per_s / len(doors)
     limits = LimitBook(routes={SEND: LIMIT}, global_limit=None)
     config = SandboxConfig(token=TOKEN, latency_s=LATENCY_S, limits=limits)
     async with Sandbox(config) as discord, two_workers(discord, redis_url, folder) as workers:
         add_channels(discord)
         async with balancer(folder, workers.ports) as front:
-            caller = CALLERS[door](workers.ports)
-            load = Load(caller, calls_per_s)
-            await caller.connect()
-            sending = asyncio.create_task(load.run())
-            await load.more(calls_per_s / 2)
+            loads = [Load(door, workers.ports, rate) for door in doors]
+            sending = [asyncio.create_task(load.run()) for load in loads]
+            await asyncio.gather(*(load.more(rate / 2) for load in loads))
             for number in (*range(2),) * rounds:
                 async with front.without(number):
                     await workers.stop(number)
                     await workers.start(number)
-                load.outcome.restarts += 1
                 # The next one only goes when the balancer has found this one again.
-                await workers.serves_again(number)
-                await load.more(calls_per_s / 2)
-            sending.cancel()
-            await load.finish()
+                await workers.serves_again(number, doors)
+                await asyncio.gather(*(load.more(rate / 2) for load in loads))
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*(load.finish() for load in loads))
             assert front.process.running, front.process.output
-        load.outcome.stored = [int(one.message_id) for one in discord.ledger.stored]
-        load.outcome.doubled = discord.ledger.duplicate_contents
-    return load.outcome
+        return Outcome(
+            restarts=2 * rounds,
+            answered=[message for load in loads for message in load.outcome.answered],
+            failed=sum((load.outcome.failed for load in loads), Counter()),
+            stored=[int(one.message_id) for one in discord.ledger.stored],
+            doubled=discord.ledger.duplicate_contents,
+        )
 
 
 def add_channels(discord: Sandbox) -> None:

@@ -14,6 +14,7 @@ from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.contract.steps import Circumstances, prepare
 from discordproxy_api.contract.translate import Translator
 from strategies.discord_spec import body_schema, openapi
+from strategies.examples import examples
 from strategies.valid_requests import valid_requests
 
 SPEC = openapi("the request bodies of all routes against Discord's schemas")
@@ -95,7 +96,7 @@ def _is_described(outgoing, field):
 
 @pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(examples(8), suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 def test_every_request_fits(rpc, data):
     request = data.draw(valid_requests(rpc))
     for outgoing in prepare(rpc.name, request, Translator(rpc).outgoing(request), CIRCUMSTANCES):

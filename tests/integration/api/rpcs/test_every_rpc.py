@@ -1,7 +1,7 @@
 """Each RPC of the contract with a local Discord: it works, and all report failures in the same way."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -9,10 +9,13 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import load_contract
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.resources.application.interactions import interact
 from discordproxy_sandbox.rest.faults import Fault
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
 from fakes.every_case import every_case
+from integration.api.conftest import TOKEN, Served, serve
 
 CONTRACT = load_contract()
 ROUTED = [name for name, rpc in CONTRACT.items() if rpc.template]
@@ -525,14 +528,25 @@ async def test_it_works(served, name):
         assert record.credential == ("none" if rpc.no_bot_auth else "bot")
 
 
-@pytest.mark.parametrize("name", [name for name in REQUESTS if name not in WITHOUT_DISCORD])
+@pytest.fixture
+async def refused() -> AsyncIterator[Served]:
+    """A worker whose Discord has no limits: the objects of all RPCs are created there. A ban removes a member: last."""
+    unlimited = LimitBook(default=None, global_limit=None)
+    async with Sandbox(SandboxConfig(token=TOKEN, limits=unlimited)) as discord, serve(discord) as served:
+        served.broker.holds = True
+        yield served
+
+
 @pytest.mark.parametrize(("http", "status"), [(403, "PERMISSION_DENIED"), (404, "NOT_FOUND")])
-async def test_refusals_of_discord(served, name, http, status):
-    served.broker.holds = True
-    request = await request_for(served, name)
-    served.discord.faults.add(Fault(kind="status", status=http))
+@every_case("name", sorted(REQUESTS.keys() - WITHOUT_DISCORD, key=lambda name: (REQUESTS[name][0] is Made.ban, name)))
+async def test_refusals_of_discord(refused, name, http, status):
+    refused.discord.faults.clear()
+    request = await request_for(refused, name)
+    before = len(refused.discord.ledger.records)
+    refused.discord.faults.add(Fault(kind="status", status=http))
     with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await getattr(served.stub, name)(request, timeout=10)
+        await getattr(refused.stub, name)(request, timeout=10)
+    assert [record.status for record in refused.discord.ledger.records[before:]] == [http]
     details = json.loads(failed.value.details())
     assert (failed.value.code().name, details["type"], details["status"]) == (status, "HTTPException", http)
     assert details["sent"] == "no"

@@ -8,6 +8,7 @@ from discordproxy_api.contract.contract import json_key, load_contract
 from discordproxy_api.contract.decode import MAX_DEPTH, Readers, build
 from discordproxy_api.contract.quick_decode import UNEXPECTED, QuickReaders
 from discordproxy_api.contract.translate import Translator, message_reader, message_writer
+from strategies.examples import examples
 from strategies.random_messages import JSON, documents, messages
 
 CONTRACT = load_contract()
@@ -197,7 +198,7 @@ def test_explicit_zero_keeps_its_presence():
 
 @pytest.mark.parametrize("name", TRANSLATORS)
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
+@examples(5)
 def test_no_reply_is_ever_an_error(name, data):
     rpc = CONTRACT[name]
     inner = rpc.response.fields_by_name[rpc.result].message_type if rpc.result else rpc.response

@@ -1,12 +1,13 @@
 import orjson
 import pytest
 from google.protobuf.message_factory import GetMessageClass
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.contract.translate import Outgoing, OutgoingFile, Translator, message_reader, message_writer
+from strategies.examples import examples
 from strategies.random_messages import messages
 
 CONTRACT = load_contract()
@@ -160,7 +161,7 @@ def _plain(field):
 
 @pytest.mark.parametrize("name", TRANSLATORS)
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
+@examples(6)
 def test_any_request_becomes_json(name, data):
     request = data.draw(messages(CONTRACT[name].request, choose=_plain))
     if "clear" in request.DESCRIPTOR.fields_by_name:

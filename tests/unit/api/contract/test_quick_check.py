@@ -3,7 +3,7 @@
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
@@ -12,6 +12,7 @@ from discordproxy_api.contract.quick_check import compile_quick_check
 from discordproxy_api.contract.validation import InvalidRequestError, validate, validate_completely
 from fakes.every_case import every_case
 from strategies.bad_requests import BAD_REQUESTS
+from strategies.examples import examples
 from strategies.random_messages import messages
 from strategies.valid_requests import valid_requests
 
@@ -53,7 +54,7 @@ def is_valid(name, request) -> bool:
 
 @pytest.mark.parametrize("name", CONTRACT)
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@examples(15)
 def test_what_is_recognised_is_valid(name, data):
     request = data.draw(messages(CONTRACT[name].request, choose=edges))
     assert not CHECKS[name](request) or is_valid(name, request)
@@ -61,7 +62,7 @@ def test_what_is_recognised_is_valid(name, data):
 
 @pytest.mark.parametrize("name", CONTRACT)
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
+@examples(6)
 def test_one_wrong_field_is_enough(name, data):
     """A valid request, merged with a random one: most of its fields are valid."""
     request = data.draw(valid_requests(CONTRACT[name]))

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
@@ -9,6 +9,7 @@ from discordproxy_api.contract.rules import limits
 from discordproxy_api.contract.validation import FieldError, InvalidRequestError, validate
 from fakes.every_case import every_case
 from strategies.bad_requests import BAD_REQUESTS
+from strategies.examples import examples
 from strategies.random_messages import messages
 
 CONTRACT = load_contract()
@@ -177,7 +178,7 @@ def test_a_hostile_list_is_refused_without_being_walked(hostile):
 
 @pytest.mark.parametrize("name", CONTRACT)
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
+@examples(6)
 def test_any_request_is_judged_without_surprises(name, data):
     request = data.draw(messages(CONTRACT[name].request))
     for problem in problems(name, request):
