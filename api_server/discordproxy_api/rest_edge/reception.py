@@ -75,7 +75,7 @@ class Arrival:
     bot: str
 
 
-class Targets:
+class KnownTargets:
     """Reads targets, and remembers the parts of those that come again and again.
 
     Args:
@@ -114,7 +114,7 @@ class Reception:
 
     def __init__(self, options: ReceptionOptions, names: RouteNames) -> None:
         self._options = options
-        self._targets = Targets(names)
+        self._targets = KnownTargets(names)
         self._defaults = call_options({}, {}, wait_s=options.wait_s, limit_headers=options.limit_headers)
 
     def arrival(self, request: HttpRequest, request_id: str) -> Arrival:

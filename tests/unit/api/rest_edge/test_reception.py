@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.rest_edge.head import call_options
-from discordproxy_api.rest_edge.reception import MAX_KNOWN, Reception, ReceptionOptions, Targets
+from discordproxy_api.rest_edge.reception import MAX_KNOWN, KnownTargets, Reception, ReceptionOptions
 from discordproxy_api.rest_edge.target import parse_target
 from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.route_policy import CREATE_MESSAGE, RouteNames, request_line
 
 NAMES = RouteNames(load_contract())
 OPTIONS = ReceptionOptions(wait_s=8.0, limit_headers="own", max_message_bytes=1_000, http_timeout_s=30.0)
-targets = Targets(NAMES)
+targets = KnownTargets(NAMES)
 reception = Reception(OPTIONS, NAMES)
 
 PARTS = st.sampled_from(
@@ -57,13 +57,13 @@ def test_a_target_that_comes_again_has_the_same_parts(method, raw):
     ],
 )
 def test_secrets_are_not_remembered(raw):
-    own = Targets(NAMES)
+    own = KnownTargets(NAMES)
     own.read("POST", raw)
     assert not own._known
 
 
 def test_so_many_targets_are_remembered():
-    own = Targets(NAMES)
+    own = KnownTargets(NAMES)
     for number in range(MAX_KNOWN + 10):
         own.read("GET", f"/channels/{number}")
     assert 0 < len(own._known) <= MAX_KNOWN
