@@ -125,7 +125,7 @@ def with_nonce(body: Body, nonce: str) -> bytes:
     """Return the bytes of a message with a nonce that Discord enforces, and otherwise as they came."""
     assert body.json_at is not None, "the message has a JSON object"  # noqa: S101 - for the type checker
     start, end = body.json_at
-    document = body.object
+    document = body.document
     if "nonce" in document or "enforce_nonce" in document:
         new = orjson.dumps({**document, "nonce": nonce, "enforce_nonce": True})
         return body.data[:start] + new + body.data[end:]

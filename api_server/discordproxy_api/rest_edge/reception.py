@@ -187,7 +187,7 @@ class Reception:
             deadline_at=now + options.wait_s + longest_s,
             priority=options.priority,
             max_wait_s=options.wait_s,
-            idempotency_key=checked_key(options.idempotency_key, "Idempotency-Key"),
+            idempotency_key=options.idempotency_key and checked_key(options.idempotency_key, "Idempotency-Key"),
         )
 
 

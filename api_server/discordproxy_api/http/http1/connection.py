@@ -189,7 +189,8 @@ class ServerConnection(GuardedConnection):
 
     def _next(self) -> None:
         """Go on with the next request."""
-        self._stop_timer()
+        if self._linger_timer is not None:
+            self._stop_timer()
         self._request = None
         ahead, self._ahead = self._ahead, b""
         if ahead:
