@@ -32,6 +32,8 @@ from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.pipeline import CallPipeline, TracedPipeline
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rest_edge.bot_tokens import HolderAuthenticator
+from discordproxy_api.rest_edge.port import RestPort, RestPortOptions
+from discordproxy_api.rest_edge.reception import Reception, ReceptionOptions
 from discordproxy_api.rpcs.route_policy import RouteNames
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
@@ -61,7 +63,6 @@ from discordproxy_ratelimit.settings import load
 
 if TYPE_CHECKING:
     from discordproxy_api.http.server import Guard
-    from discordproxy_api.rest_edge.port import RestPort
 
 log = logging.getLogger("discordproxy_api")
 
@@ -74,7 +75,7 @@ class Worker:
     """The wired objects of a worker."""
 
     server: Server
-    rest_port: "RestPort | None"
+    rest_port: RestPort | None
     health: Health
     console: StatusService
     reporter: Reporter
@@ -206,10 +207,7 @@ def _rest_port(
     health: Health,
     tls: Tls | None,
     connections: int,
-) -> "RestPort":
-    from discordproxy_api.rest_edge.port import RestPort, RestPortOptions  # noqa: PLC0415 - costs memory without it
-    from discordproxy_api.rest_edge.reception import Reception, ReceptionOptions  # noqa: PLC0415 - same
-
+) -> RestPort:
     tokens = {service.backend.bot.name: service.backend.bot.token.get_secret_value() for service in services}
     holders = HolderAuthenticator(authenticator, tokens)
     parts: dict[str, Any] = {
@@ -288,7 +286,7 @@ def _state(drain: Drain, health: Health) -> str:
     return "draining" if drain.begun else "serving" if health.ready else "not serving"
 
 
-def _is_open(rest_port: "RestPort | None") -> bool:
+def _is_open(rest_port: RestPort | None) -> bool:
     return rest_port is not None and rest_port.is_open
 
 

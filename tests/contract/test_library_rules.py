@@ -14,7 +14,7 @@ import pytest
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.retry import Repeat
-from discordproxy_api.rest_edge.head import JSON, AnswerFacts, limit_headers, proxy_headers
+from discordproxy_api.rest_edge.head import JSON, limit_headers, proxy_headers
 from discordproxy_api.rest_edge.refusals import FailedCall, refusal_of
 from discordproxy_ratelimit import errors as broker
 from fakes.every_case import every_case
@@ -42,7 +42,7 @@ class Answer:
 def answer(error: ApiError, **call) -> Answer:
     failed = FailedCall("id", **{"route": "fingerprint", **call})
     refusal = refusal_of(error, failed)
-    headers = proxy_headers(AnswerFacts("id", failed.sent, 0.0, NOW)) | refusal.headers(NOW) | {"Content-Type": JSON}
+    headers = proxy_headers("id", failed.sent, 0.0) | refusal.headers(NOW) | {"Content-Type": JSON}
     return Answer(refusal.status, headers, refusal.document(failed))
 
 

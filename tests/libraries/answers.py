@@ -12,7 +12,7 @@ from aiohttp import web
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.retry import Repeat
-from discordproxy_api.rest_edge.head import JSON, AnswerFacts, proxy_headers
+from discordproxy_api.rest_edge.head import JSON, proxy_headers
 from discordproxy_api.rest_edge.refusals import FailedCall, refusal_of
 from discordproxy_ratelimit import errors as broker
 from libraries.scenarios import Outcome
@@ -53,7 +53,7 @@ def _made(error: ApiError, call: dict[str, object]) -> web.Response:
     """Return an answer as the port makes it."""
     failed, now = FailedCall("id", **{"route": "bucket", **call}), time.time()  # type: ignore[arg-type]
     refusal = refusal_of(error, failed)
-    headers = proxy_headers(AnswerFacts("id", failed.sent, 0.0, now)) | refusal.headers(now) | {"Content-Type": JSON}
+    headers = proxy_headers("id", failed.sent, 0.0) | refusal.headers(now) | {"Content-Type": JSON}
     return web.Response(status=refusal.status, headers=headers, body=orjson.dumps(refusal.document(failed)))
 
 

@@ -1,1 +1,1 @@
-"""The HTTP port of a worker: health, metrics, status page."""
+"""The HTTP servers of a worker: health, metrics and status page for operators; the connections of the REST port."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from discordproxy_api.bind_policy import is_local
@@ -31,11 +32,20 @@ def browser_refusal(headers: Mapping[str, str], hosts: Collection[str]) -> str:
 
 def is_own_host(host: str, hosts: Collection[str]) -> bool:
     """Tell whether the value of a Host header names this server. An address cannot be a web site's own name."""
+    name = _foreign_name(host)
+    return not name or name in hosts
+
+
+@lru_cache(maxsize=256)
+def _foreign_name(host: str) -> str:
+    """Return the name in a Host header, "" if it is one of this machine or an address."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
-        return False
-    return is_local(name) or name in hosts or _is_address(name)
+        return host
+    if is_local(name) or _is_address(name):
+        return ""
+    return name or host or " "
 
 
 def _is_address(name: str) -> bool:

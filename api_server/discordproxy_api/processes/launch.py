@@ -43,7 +43,6 @@ discord.py and aiohttp by itself, while the API worker starts."""
 
 PRELOADED_FOR_TLS = ("cryptography.x509", "cryptography.hazmat.primitives.serialization")
 PRELOADED_FOR_HTTP = ("discordproxy_api.http.pages", "discordproxy_api.http.server")
-PRELOADED_FOR_REST = ("discordproxy_api.rest_edge.port", "discordproxy_api.rest_edge.reception")
 
 UP_AFTER_S = 30.0
 """If Discord rejects the gateway later than this (a revoked token), the API workers keep running and report it."""
@@ -98,7 +97,6 @@ def preloaded(settings: ApiSettings) -> list[str]:
         *(PRELOADED_FOR_BOTS if len(settings.all_bots) > 1 else ()),
         *(PRELOADED_FOR_TLS if settings.tls_cert else ()),
         *(PRELOADED_FOR_HTTP if settings.http_port is not None else ()),
-        *(PRELOADED_FOR_REST if settings.rest_port is not None else ()),
     ]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -12,9 +13,10 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.discord.http1.response import Headers
 from discordproxy_api.discord.request import Reply
 from discordproxy_api.http.http1.answer import HttpAnswer
-from discordproxy_api.rest_edge.head import JSON, AnswerFacts, limit_headers, passed_headers, proxy_headers
+from discordproxy_api.rest_edge.head import JSON, limit_headers, passed_headers, proxy_headers
 from discordproxy_api.rest_edge.reception import Arrival
 from discordproxy_api.rest_edge.refusals import FailedCall, Refusal, refusal_of
 from discordproxy_api.rest_edge.relay import RelayedError
@@ -28,6 +30,7 @@ MIN_RETRY_S = 0.1
 """Several libraries take a retry_after of 0 for a missing one."""
 
 MAX_BUCKETS = 1_000
+INTERNAL_SERVER_ERROR = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 OUTAGE_GAP_S = 10.0
 """Failures of Redis that are further apart are separate outages."""
@@ -60,19 +63,15 @@ class _Buckets:
 
     def learn(self, line: RequestLine, name: str) -> None:
         """Record the bucket of a route."""
-        if name:
-            if len(self._names) >= MAX_BUCKETS:
-                self._names.clear()
-            self._names[_lane(line)] = name
+        if self._names.get(line.lane) == name:
+            return
+        if len(self._names) >= MAX_BUCKETS:
+            self._names.clear()
+        self._names[line.lane] = name
 
     def name_of(self, line: RequestLine) -> str:
         """Return the bucket of a route; a name of its own if Discord's is unknown."""
-        lane = _lane(line)
-        return self._names.get(lane) or fingerprint(lane)
-
-
-def _lane(line: RequestLine) -> str:
-    return f"{line.route} {line.path.split('/', 3)[1:3]}"
+        return self._names.get(line.lane) or fingerprint(line.lane)
 
 
 class Answers:
@@ -105,23 +104,25 @@ class Answers:
         refusal = refusal_of(error, failed)
         if refusal.status == HTTPStatus.TOO_MANY_REQUESTS and error.reason != "DRAINING":
             refusal = await self._held(refusal)
-        facts = AnswerFacts(failed.request_id, failed.sent, _waited_s(arrival), time.time())
-        headers = proxy_headers(facts) | refusal.headers(facts.now) | {"Content-Type": JSON}
+        headers = proxy_headers(failed.request_id, failed.sent, _waited_s(arrival))
+        headers |= refusal.headers(time.time()) | {"Content-Type": JSON}
         return HttpAnswer(refusal.status, headers, orjson.dumps(refusal.document(failed)))
 
     def reply(self, reply: Reply, arrival: Arrival) -> HttpAnswer:
         """Return an answer of Discord."""
         self._outage.over()
-        call, now = arrival.call, time.time()
-        discord = {name.lower(): value for name, value in reply.headers.items()}
-        facts = AnswerFacts(call.request_id, call.sent, _waited_s(arrival), now)
-        self._buckets.learn(arrival.incoming.line, discord.get("x-ratelimit-bucket", ""))
-        headers = passed_headers(discord) | proxy_headers(facts, discord.get("via", ""))
-        headers |= limit_headers(discord, arrival.options.limit_headers, now)
-        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and discord.get("retry-after", "").isdecimal():
+        call, options = arrival.call, arrival.options
+        discord = _by_lower_name(reply.headers)
+        headers = passed_headers(discord)
+        headers |= proxy_headers(call.request_id, call.sent, _waited_s(arrival), discord.get("via", ""))
+        bucket = discord.get("x-ratelimit-bucket", "")
+        if bucket:
+            self._buckets.learn(arrival.incoming.line, bucket)
+            headers |= limit_headers(discord, options.limit_headers, time.time())
+        if reply.status >= INTERNAL_SERVER_ERROR and discord.get("retry-after", "").isdecimal():
             headers["Retry-After"] = discord["retry-after"]
-        if arrival.options.preference_applied:
-            headers["Preference-Applied"] = f"wait={arrival.options.wait_s:g}"
+        if options.preference_applied:
+            headers["Preference-Applied"] = f"wait={options.wait_s:g}"
         if arrival.incoming.replayed:
             headers["Idempotent-Replayed"] = "true"
         return HttpAnswer(reply.status, headers, reply.body)
@@ -154,6 +155,13 @@ class Answers:
             self._metrics.http_held_back.set(self._held_back)
         left_s = wait_s - (asyncio.get_running_loop().time() - began_at)
         return replace(refusal, retry_after_s=max(MIN_RETRY_S, left_s))
+
+
+def _by_lower_name(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers as a plain dict, which is faster to read."""
+    if isinstance(headers, Headers):
+        return dict(headers)
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _waited_s(arrival: Arrival | None) -> float:

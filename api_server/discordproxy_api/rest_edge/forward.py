@@ -130,7 +130,7 @@ class Forward:
         """Wait until every undelivered answer is kept."""
         await self._background.finish()
 
-    async def serve(self, call: Call, incoming: Incoming) -> Reply:
+    def serve(self, call: Call, incoming: Incoming) -> Awaitable[Reply]:
         """Return Discord's answer to a request.
 
         Raises:
@@ -139,7 +139,11 @@ class Forward:
         """
         require_permitted(self._policy, incoming.line)
         if incoming.small_body is not None:
-            return await self._serve_body(call, incoming, incoming.small_body)
+            return self._serve_body(call, incoming, incoming.small_body)
+        return self._receive(call, incoming)
+
+    async def _receive(self, call: Call, incoming: Incoming) -> Reply:
+        """Receive the body within the limits of uploads, then serve the request."""
         received = Received()
         read = partial(incoming.read, partial(self._uploads.count_part, received))
         await self._uploads.receive(read, incoming.declared, compressed=incoming.compressed, received=received)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Literal
 
@@ -22,6 +23,9 @@ LIMIT_HEADERS = ("own", "discord", "none")
 JSON = "application/json"
 """Exactly this: several libraries compare it as text."""
 
+OPTION_HEADERS = frozenset({"prefer", "x-discordproxy-priority", "x-discordproxy-app", "idempotency-key"})
+"""Headers that hold options."""
+
 _WAIT = re.compile(r"(?:^|[,;]\s*)wait\s*=\s*\"?([0-9]{1,6}(?:\.[0-9]{1,3})?)\"?(?=$|[,;\s])")
 _NUMBER = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?")
 _PRINTABLE = re.compile(r"[\t -~\x80-\xff]*")
@@ -34,6 +38,7 @@ _REMOVED = frozenset(
         *("content-security-policy-report-only", "retry-after", "via", "x-request-id", "vary"),
     }
 )
+_THEIRS = "x-ratelimit-"
 _REMOVED_PREFIXES = ("x-ratelimit-", "access-control-", "x-discordproxy-", "x-discord-ratelimit-")
 
 
@@ -53,21 +58,6 @@ class CallOptions:
     app: str
     limit_headers: LimitHeaders
     idempotency_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerFacts:
-    """What the headers of an answer state beside Discord's own.
-
-    Attributes:
-        sent: whether the request took effect at Discord.
-        now: Unix time.
-    """
-
-    request_id: str
-    sent: str
-    waited_s: float
-    now: float
 
 
 def call_options(
@@ -106,41 +96,57 @@ def call_options(
 
 def passed_headers(discord: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of Discord's answer that the caller gets unchanged, by lower-case name."""
-    listed = {name.strip().lower() for name in discord.get("connection", "").split(",")}
-    return {
+    passed = {
         name: value
         for name, value in discord.items()
-        if name not in _REMOVED and name not in listed and not name.startswith(_REMOVED_PREFIXES)
-        if _PRINTABLE.fullmatch(value)
+        if _passes(name) and ((value.isascii() and value.isprintable()) or _PRINTABLE.fullmatch(value))
     }
+    if "connection" in discord:
+        for name in discord["connection"].split(","):
+            passed.pop(name.strip().lower(), None)
+    return passed
 
 
-def proxy_headers(facts: AnswerFacts, via: str = "") -> dict[str, str]:
-    """Return the headers of every answer; `via` is the value in Discord's."""
+@lru_cache(maxsize=1024)
+def _passes(name: str) -> bool:
+    return name not in _REMOVED and not name.startswith(_REMOVED_PREFIXES)
+
+
+def proxy_headers(request_id: str, sent: str, waited_s: float, via: str = "") -> dict[str, str]:
+    """Return the headers of every answer.
+
+    Args:
+        request_id: of the call.
+        sent: whether the request took effect at Discord.
+        waited_s: time of the wait for a limit in seconds.
+        via: value of that header in Discord's answer, "" without.
+    """
     return {
         "Via": f"{via}, {VIA}" if via and _PRINTABLE.fullmatch(via) else VIA,
-        "X-Request-Id": facts.request_id,
-        "X-Discordproxy-Sent": facts.sent,
-        "X-Discordproxy-Waited": f"{max(0.0, facts.waited_s):.3f}",
+        "X-Request-Id": request_id,
+        "X-Discordproxy-Sent": sent,
+        "X-Discordproxy-Waited": f"{max(0.0, waited_s):.3f}",
     }
 
 
 def limit_headers(discord: Mapping[str, str], shown: LimitHeaders, now: float) -> dict[str, str]:
     """Return the rate-limit headers of an answer; none if Discord's has none. `now` is Unix time."""
-    theirs = {name: value for name, value in discord.items() if name.startswith("x-ratelimit-")}
-    bucket = theirs.get("x-ratelimit-bucket", "")
+    bucket = discord.get("x-ratelimit-bucket", "")
     if not bucket or shown == "none":
         return {}
+    prefix = _THEIRS if shown == "discord" else "x-discord-ratelimit-"
+    found = {}
+    for name, value in discord.items():
+        if name.startswith(_THEIRS):
+            found[prefix + name[len(_THEIRS) :]] = value
     if shown == "discord":
-        return theirs | _moved(theirs.get("x-ratelimit-reset-after", ""), now)
-    renamed = {name.replace("x-ratelimit-", "x-discord-ratelimit-", 1): value for name, value in theirs.items()}
-    return renamed | {
-        "X-RateLimit-Limit": str(OWN_LIMIT),
-        "X-RateLimit-Remaining": str(OWN_LIMIT - 1),
-        "X-RateLimit-Reset-After": f"{OWN_WINDOW_S:.3f}",
-        "X-RateLimit-Reset": f"{now + OWN_WINDOW_S:.3f}",
-        "X-RateLimit-Bucket": bucket,
-    }
+        return found | _moved(discord.get("x-ratelimit-reset-after", ""), now)
+    found["X-RateLimit-Limit"] = str(OWN_LIMIT)
+    found["X-RateLimit-Remaining"] = str(OWN_LIMIT - 1)
+    found["X-RateLimit-Reset-After"] = f"{OWN_WINDOW_S:.3f}"
+    found["X-RateLimit-Reset"] = f"{now + OWN_WINDOW_S:.3f}"
+    found["X-RateLimit-Bucket"] = bucket
+    return found
 
 
 def exhausted_headers(retry_after_s: float, *, bucket: str, scope: str, now: float) -> dict[str, str]:

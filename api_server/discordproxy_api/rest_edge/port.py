@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 
@@ -90,6 +91,7 @@ class RestPort:
         self._drain = drain
         self._metrics = metrics
         self._answers = Answers(drain, metrics)
+        self._counters: dict[tuple[str, int], Any] = {}  # by method and status
         limits = ConnectionLimits(options.max_connections, FIRST_HEAD_S, KEEP_ALIVE_S, None)
         self._connections = ConnectionGuard(self._connected, tls=options.tls, limits=limits, shared=True)
 
@@ -138,18 +140,60 @@ class RestPort:
         await self._connections.close()
         await self._connections.drop()
 
-    async def _serve(self, request: HttpRequest) -> None:
-        """Serve one request; runs in a task of its own, which is cancelled when the client goes away."""
-        try:
-            answer = self._page(request) or await self._answer(request)
-        except Exception:
-            log.exception("A request failed")
-            answer = text_answer(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error\n", closes=True)
-        method = request.method if request.method in METHODS else OTHER
-        self._metrics.http_requests.labels(method, str(answer.status)).inc()
+    def _serve(self, request: HttpRequest) -> Coroutine[Any, Any, None]:
+        """Return what serves one request; it is cancelled when the client goes away."""
+        page = self._page(request)
+        return self._serve_call(request) if page is None else self._show(request, page)
+
+    async def _show(self, request: HttpRequest, page: HttpAnswer) -> None:
+        self._respond(request, page)
+
+    def _respond(self, request: HttpRequest, answer: HttpAnswer) -> None:
+        """Send an answer, and count it."""
+        counted = request.method, answer.status
+        counter = self._counters.get(counted)
+        if counter is None:
+            method = request.method if request.method in METHODS else OTHER
+            counter = self._metrics.http_requests.labels(method, str(answer.status))
+            self._counters[counted] = counter
+        counter.inc()
         if self._drain.begun or self._health.stopping:
             answer.closes = True
-        request.respond(answer)
+        request.connection.respond(answer)
+
+    async def _serve_call(self, request: HttpRequest) -> None:
+        """Serve a request for Discord."""
+        arrival = None
+        request_id = request_id_of(request.headers.get("x-request-id", ""))
+        try:
+            if request.repeated:
+                refuse_repeated(request.repeated)
+            if not self._holders.requires_keys:
+                self._refuse_browsers(request.headers)
+            arrival = self._reception.arrival(request, request_id)
+            request.connection.deadline_at = arrival.call.deadline_at
+            reply = await self._pipeline.serve(arrival.call, partial(self._work, arrival))
+            if request.connection.is_gone and arrival.incoming.undelivered is not None:
+                await arrival.incoming.undelivered()
+            answer = self._answers.reply(reply, arrival)
+        except asyncio.CancelledError:
+            if arrival is None or not request.connection.is_late:
+                raise
+            _uncancel()
+            answer = await self._answers.refused(_late(), self._answers.failed(arrival), arrival)
+        except Exception as error:  # noqa: BLE001 - each is answered
+            answer = await self._failed(error, request_id, arrival)
+        self._respond(request, answer)
+
+    async def _failed(self, error: Exception, request_id: str, arrival: Arrival | None) -> HttpAnswer:
+        """Return the answer to a request that has failed."""
+        if isinstance(error, RelayedError) and arrival is not None:
+            return await self._answers.relayed(error, arrival)
+        if isinstance(error, ApiError):
+            failed = FailedCall(request_id) if arrival is None else self._answers.failed(arrival)
+            return await self._answers.refused(error, failed, arrival)
+        log.error("A request failed [%s]", request_id, exc_info=error)
+        return text_answer(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error\n", closes=True)
 
     def _page(self, request: HttpRequest) -> HttpAnswer | None:
         """Return the answer to a request that is none for Discord."""
@@ -174,42 +218,13 @@ class RestPort:
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return HttpAnswer(status, {"Content-Type": JSON}, orjson.dumps({"ready": ready}))
 
-    async def _answer(self, request: HttpRequest) -> HttpAnswer:
-        failed = FailedCall(request_id_of(request.headers.get("x-request-id", "")))
-        try:
-            if request.repeated:
-                refuse_repeated(request.repeated)
-            self._refuse_browsers(request)
-            arrival = self._reception.arrival(request, failed.request_id)
-        except ApiError as error:
-            return await self._answers.refused(error, failed)
-        call, incoming = arrival.call, arrival.incoming
-        connection = request.connection
-        connection.deadline_at = call.deadline_at
-        try:
-            reply = await self._pipeline.serve(call, partial(self._work, arrival))
-        except RelayedError as error:
-            return await self._answers.relayed(error, arrival)
-        except ApiError as error:
-            return await self._answers.refused(error, self._answers.failed(arrival), arrival)
-        except asyncio.CancelledError:
-            if not connection.is_late:
-                raise
-            _uncancel()
-            return await self._answers.refused(_late(), self._answers.failed(arrival), arrival)
-        if incoming.undelivered is not None and connection.is_gone:
-            await incoming.undelivered()
-        return self._answers.reply(reply, arrival)
-
-    def _refuse_browsers(self, request: HttpRequest) -> None:
-        if self._holders.requires_keys:
-            return
-        refusal = browser_refusal(request.headers, self._options.hosts)
+    def _refuse_browsers(self, headers: Mapping[str, str]) -> None:
+        refusal = browser_refusal(headers, self._options.hosts)
         if refusal:
             raise errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", refusal)
 
-    async def _work(self, arrival: Arrival, call: Call) -> Reply:
-        return await self._forward_of(arrival, call).serve(call, arrival.incoming)
+    def _work(self, arrival: Arrival, call: Call) -> Awaitable[Reply]:
+        return self._forward_of(arrival, call).serve(call, arrival.incoming)
 
     def _forward_of(self, arrival: Arrival, call: Call) -> Forward:
         """Return the service of the caller's bot."""

@@ -13,9 +13,9 @@ Run = Callable[[], Awaitable[Any]]
 """Returns the response: the message of the RPC, its serialized form, or the reply to a request that came over HTTP."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes its creation five times as slow
 class Job:
-    """A validated request that is ready to run, without the request message and its files.
+    """A validated request that is ready to run, without the request message and its files. Never changed.
 
     Attributes:
         run: runs the job and returns the response.

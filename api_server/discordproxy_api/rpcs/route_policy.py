@@ -43,6 +43,7 @@ class RequestLine:
         template: the path with names in place of values.
         parameters: the values.
         route: method and template.
+        lane: route and top-level resource; requests of one lane share a bucket.
     """
 
     method: str
@@ -50,9 +51,11 @@ class RequestLine:
     template: str
     parameters: dict[str, str]
     route: str = field(init=False)
+    lane: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "route", f"{self.method} {self.template}")
+        object.__setattr__(self, "lane", f"{self.route} {self.path.split('/', 3)[1:3]}")
 
 
 class RouteNames:

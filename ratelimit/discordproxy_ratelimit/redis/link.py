@@ -200,9 +200,8 @@ class RedisLink:
 
     def begin(self, *command: Any) -> asyncio.Future[Any]:
         """Start a command that is sent with the next ones, within milliseconds; `finish` awaits its reply."""
-        if self._pipeline is not None and self._pipeline.is_open:
-            with contextlib.suppress(*FAILURES):  # `execute` fails in the same way
-                return self._pipeline.send_along(*command)
+        if self._pipeline is not None and self._pipeline.can_send:
+            return self._pipeline.send_along(*command)
         return asyncio.ensure_future(self.execute(*command))
 
     async def finish(self, reply: asyncio.Future[Any]) -> Any:

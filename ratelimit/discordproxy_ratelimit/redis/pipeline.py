@@ -97,6 +97,11 @@ class Pipeline(asyncio.Protocol):
         writer.transport.set_protocol(pipeline)
         return pipeline
 
+    @property
+    def can_send(self) -> bool:
+        """Whether a command would be accepted now."""
+        return self.is_open and len(self._outstanding) < MAX_OUTSTANDING
+
     def send(self, *command: Any) -> asyncio.Future[Any]:
         """Send a command with the others of this event-loop turn.
 

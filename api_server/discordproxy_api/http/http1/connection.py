@@ -33,12 +33,14 @@ class ServerConnection(GuardedConnection):
         keep_alive_s: for the previous answer and the head of the next request.
 
     Attributes:
+        peer: address of the client in gRPC's form.
         is_late: whether the request in progress was cancelled because its `deadline_at` has passed.
     """
 
     def __init__(self, serve: Serve, keep_alive_s: float) -> None:
         self._loop = asyncio.get_running_loop()
         super().__init__(self._loop)
+        self.peer = ""
         self.is_late = False
         self._serve = serve
         self._keep_alive_s = keep_alive_s
@@ -51,18 +53,14 @@ class ServerConnection(GuardedConnection):
         self._dropped = 0
 
     @property
-    def peer(self) -> str:
-        """Address of the client in gRPC's form."""
-        name = self.transport.get_extra_info("peername")
-        if not isinstance(name, tuple):
-            return ""
-        host, port = name[:2]
-        return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
-
-    @property
     def is_gone(self) -> bool:
         """Whether the client has closed the connection."""
         return bool(self.transport.is_closing())
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        super().connection_made(transport)
+        self.peer = _peer(transport)
 
     def expire(self) -> None:
         """End the request in progress, or a connection without one: its time is up."""
@@ -191,7 +189,8 @@ class ServerConnection(GuardedConnection):
 
     def _next(self) -> None:
         """Go on with the next request."""
-        self._stop_timer()
+        if self._linger_timer is not None:
+            self._stop_timer()
         self._request = None
         ahead, self._ahead = self._ahead, b""
         if ahead:
@@ -258,3 +257,11 @@ class ServerConnection(GuardedConnection):
         if self._linger_timer is not None:
             self._linger_timer.cancel()
             self._linger_timer = None
+
+
+def _peer(transport: asyncio.BaseTransport) -> str:
+    name = transport.get_extra_info("peername")
+    if not isinstance(name, tuple):
+        return ""
+    host, port = name[:2]
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"

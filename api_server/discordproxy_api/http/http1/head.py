@@ -1,5 +1,6 @@
 """The head of an HTTP/1.1 request: read by httptools, within bounds, as strictly as servers on the way might. Pure."""
 
+from itertools import repeat
 from types import SimpleNamespace
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -14,6 +15,7 @@ HEAD_END = b"\r\n\r\n"
 LINE_END = b"\r\n"
 
 _HTTP_1_1, _HTTP_1_0 = b"HTTP/1.1", b"HTTP/1.0"
+_BLANKS = " \t"
 _FRAMING = ("content-length", "transfer-encoding")
 _MAX_LENGTH_DIGITS = 15
 _START_PARTS = 3
@@ -56,7 +58,7 @@ class RequestHead:
         if incomplete or len(start) != _START_PARTS or count > MAX_HEADERS:
             raise MalformedError
         if len(data) > MAX_HEADER:
-            _check_sizes(start[1], raw)
+            _check_sizes(len(data), start[1], raw)
         self.method = start[0].decode()
         self.target = start[1].decode("utf-8", "surrogateescape")
         self.version = "1.1" if start[2] == _HTTP_1_1 else "1.0" if start[2] == _HTTP_1_0 else ""
@@ -96,7 +98,7 @@ def _decoded(raw: dict[bytes, bytes]) -> dict[str, str]:
     """Return headers by lower-case name; bytes that are no UTF-8 become surrogates."""
     names = b"\n".join(raw).decode("ascii").lower().split("\n")
     values = b"\n".join(raw.values()).decode("utf-8", "surrogateescape").split("\n")
-    return dict(zip(names, map(str.strip, values), strict=True))
+    return dict(zip(names, map(str.strip, values, repeat(_BLANKS)), strict=True))
 
 
 def _repeated(data: bytes) -> frozenset[str]:
@@ -105,9 +107,9 @@ def _repeated(data: bytes) -> frozenset[str]:
     return frozenset(name for name in names if names.count(name) > 1)
 
 
-def _check_sizes(target: bytes, raw: dict[bytes, bytes]) -> None:
-    longest = max(map(len, (*raw.keys(), *raw.values())), default=0)
-    if len(target) > MAX_TARGET or longest > MAX_HEADER:
+def _check_sizes(size: int, target: bytes, raw: dict[bytes, bytes]) -> None:
+    largest = max(map(len, (*raw.keys(), *raw.values())), default=0)
+    if size > MAX_HEAD or len(target) > MAX_TARGET or largest > MAX_HEADER:
         raise MalformedError
 
 

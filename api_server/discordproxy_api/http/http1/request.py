@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from discordproxy_api.http.http1.answer import HttpAnswer
 from discordproxy_api.http.http1.chunks import ChunkDecoder
 from discordproxy_api.http.http1.head import MalformedError, RequestHead
 
@@ -15,7 +14,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HttpRequest(RequestHead):
-    """A request. It is answered by `respond`.
+    """A request, which `ServerConnection.respond` answers.
 
     Attributes:
         connection: on which it came.
@@ -103,7 +102,3 @@ class HttpRequest(RequestHead):
             await self._waiter
         check(len(self.body))
         return self.body
-
-    def respond(self, answer: HttpAnswer) -> None:
-        """Send the answer; call it once."""
-        self.connection.respond(answer)

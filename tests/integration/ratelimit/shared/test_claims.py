@@ -39,6 +39,18 @@ async def test_a_note_is_kept_for_its_time(notes: Claims) -> None:
     await eventually(gone)
 
 
+async def test_a_note_can_be_read_beside_other_commands(notes: Claims, link: RedisLink) -> None:
+    await notes.set("dm", b"value", ttl_s=60)
+    for is_up in (False, True):  # first without a pipeline
+        if is_up:
+            await link.until_up()
+        assert [await notes.finish_get(notes.begin_get(key)) for key in ("dm", "none")] == [b"value", None]
+    lost: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    lost.set_exception(ConnectionError())
+    with pytest.raises(BrokerUnavailableError):
+        await notes.finish_get(lost)
+
+
 async def test_two_bots_do_not_read_each_others_notes(link: RedisLink, notes: Claims, key_prefix: str) -> None:
     await notes.set("dm", b"mine", ttl_s=60)
     assert await Claims(link, f"{{{key_prefix}:2}}:note:").get("dm") is None

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.rest_edge.head import (
-    AnswerFacts,
     call_options,
     exhausted_headers,
     limit_headers,
@@ -63,10 +62,9 @@ def test_hop_by_hop_headers_cookies_and_server_are_removed():
 
 
 def test_every_answer_has_via_behind_discords():
-    facts = AnswerFacts("id", "yes", 0.25, 1000.0)
-    assert proxy_headers(facts)["Via"] == "1.1 discordproxy"
-    assert proxy_headers(facts, "1.1 google")["Via"] == "1.1 google, 1.1 discordproxy"
-    assert proxy_headers(facts)["X-Discordproxy-Waited"] == "0.250"
+    assert proxy_headers("id", "yes", 0.25)["Via"] == "1.1 discordproxy"
+    assert proxy_headers("id", "yes", 0.25, "1.1 google")["Via"] == "1.1 google, 1.1 discordproxy"
+    assert proxy_headers("id", "yes", 0.25)["X-Discordproxy-Waited"] == "0.250"
 
 
 def test_limits_are_the_proxys_own_with_discords_beside_them():

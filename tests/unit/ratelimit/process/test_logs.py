@@ -1,6 +1,7 @@
 """Lines for people and for machines, and back."""
 
 import asyncio
+import io
 import json
 import logging
 
@@ -68,16 +69,16 @@ def test_what_is_no_line_is_none(line: str) -> None:
     assert logs.read(line) is None
 
 
-class Written(logging.Handler):
+class Written(logging.StreamHandler):
     """Keeps formatted lines."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
+        super().__init__(io.StringIO())
         self.setFormatter(logs.formatter("json"))
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(json.loads(self.format(record))["message"])
+    @property
+    def lines(self) -> list[str]:
+        return [json.loads(line)["message"] for line in self.stream.getvalue().splitlines()]
 
 
 def deferring(context: logs.Context = dict[str, str]) -> tuple[Written, logging.Handler]:
@@ -146,3 +147,24 @@ def test_a_deferred_line_names_the_call_that_ran_when_it_was_logged() -> None:
         handler.close()
 
     run(finish(), VirtualClock())
+
+
+@pytest.mark.parametrize("created", [0.0, 1_796_052_449.9999, 1_796_052_450.001])
+def test_a_line_is_that_of_the_librarys_formatter(created):
+    one = record("took %d s", 3)
+    one.created, one.msecs = created, (created % 1) * 1000
+    assert logs.formatter("human").format(one) == logging.Formatter(logs.FORMAT).format(one)
+
+
+def test_deferred_lines_are_written_at_once_and_a_bad_one_loses_no_other(monkeypatch):
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    stream = io.StringIO()
+    target = logging.StreamHandler(stream)
+    target.setFormatter(logs.formatter("human"))
+    handler = logs.DeferringHandler(target, "access", dict)
+    for each in (record("first"), record("%d", "none"), record("last")):
+        each.name = "access"
+        handler.buffer.append(each)
+    handler.flush()
+    handler.flush()
+    assert [line.rpartition(": ")[2] for line in stream.getvalue().splitlines()] == ["first", "last"]

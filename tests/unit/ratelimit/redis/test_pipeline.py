@@ -107,6 +107,40 @@ async def test_commands_of_one_turn_leave_together_and_replies_come_in_order(ser
 
 
 @played
+async def test_a_command_that_may_wait_leaves_with_the_next_one(server, pipeline):
+    first = pipeline.send_along("ECHO", 1)
+    await moment()
+    assert not server.chunks
+    second = pipeline.send("ECHO", 2)
+    third = pipeline.send_along("ECHO", 3)
+    await moment()
+    assert server.chunks == [b"".join(pack_command(("ECHO", number)) for number in (1, 2, 3))]
+    await server.says(b":1\r\n:2\r\n:3\r\n")
+    assert [reply.result() for reply in (first, second, third)] == [1, 2, 3]
+
+
+@played
+async def test_a_command_that_may_wait_leaves_by_itself_after_a_moment(server, pipeline):
+    reply = pipeline.send_along("ECHO", 1)
+    await asyncio.sleep(2 * module.MAX_DELAY_S)
+    assert server.received == pack_command(("ECHO", 1))
+    await server.says(b":1\r\n")
+    assert reply.result() == 1
+
+
+@played
+async def test_a_command_that_waits_fails_with_its_connection(server, pipeline):
+    reply = pipeline.send_along("ECHO", 1)
+    pipeline.close()
+    with pytest.raises(NotSentError):
+        await reply
+    with pytest.raises(NotSentError):
+        pipeline.send_along("ECHO", 2)
+    await asyncio.sleep(2 * module.MAX_DELAY_S)
+    assert not server.received
+
+
+@played
 async def test_a_reply_may_come_in_pieces_and_be_anything(server, pipeline):
     kinds = [pipeline.send("X") for _ in range(6)]
     whole = b"$-1\r\n:0\r\n$0\r\n\r\n+OK\r\n*3\r\n:1\r\n$3\r\na\r\n\r\n*-1\r\n*0\r\n"
