@@ -15,21 +15,18 @@ STICKER_FILE = "file"
 
 JSON, TEXT, BINARY = "application/json", "text/plain; charset=utf-8", "application/octet-stream"
 
-_QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "\r": "%0D", "\n": "%0A", "\0": "%00"})
+_PLAIN = {code: f"%{code:02X}" for code in (*range(0x20), 0x7F)}
+"""Servers refuse a form with control characters in its headers, or take them for the end of a line."""
+
+_QUOTED = _PLAIN | str.maketrans({"\\": "\\\\", '"': '\\"'})
 """Discord takes other characters of file names as they are, in UTF-8."""
 
 
 def form_of(request: RestRequest) -> tuple[str, list[bytes]]:
-    """Return the form's Content-Type and its bytes in pieces; the files are not copied.
-
-    Raises:
-        ValueError: a type of a file would not be the same on the wire.
-    """
+    """Return the form's Content-Type and its bytes in pieces; the files are not copied."""
     boundary = secrets.token_hex(16)
     pieces: list[bytes] = []
     for disposition, content_type, content in _parts(request):
-        if not content_type.isprintable():
-            raise ValueError("a line break or control character in the type of a file")
         head = f"--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: {content_type}\r\n\r\n"
         pieces += (head.encode("utf-8", "replace"), content, b"\r\n")
     pieces.append(f"--{boundary}--\r\n".encode())
@@ -45,7 +42,7 @@ def _parts(request: RestRequest) -> Iterator[tuple[str, str, bytes]]:
         yield _name(PAYLOAD), JSON, request.body
     for file in request.files:
         filename = file.filename.translate(_QUOTED)
-        yield f'{_name(file.field)}; filename="{filename}"', file.content_type or BINARY, file.content
+        yield f'{_name(file.field)}; filename="{filename}"', file.content_type.translate(_PLAIN) or BINARY, file.content
 
 
 def _name(name: str) -> str:

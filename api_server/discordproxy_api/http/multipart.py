@@ -11,6 +11,7 @@ _BOUNDARY = re.compile(
     r"multipart/form-data\s*;(?:.*;)?\s*boundary=(?:\"([^\"\r\n]{1,200})\"|([^\s;\",]{1,200}))", re.IGNORECASE
 )
 _PARAMETER = re.compile(r";\s*([A-Za-z*]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]*))")
+_ESCAPED = re.compile(r"\\([\"\\])")
 _LINE_END = b"\r\n"
 
 
@@ -84,7 +85,7 @@ def _part(head: bytes, start: int, end: int) -> Part:
         headers[name.lower()] = value.strip()
     kind, _, _ = headers.get("content-disposition", "").partition(";")
     found = _PARAMETER.findall(headers.get("content-disposition", ""))
-    parameters = {name.lower(): quoted or plain for name, quoted, plain in found}
+    parameters = {name.lower(): _ESCAPED.sub(r"\1", quoted) or plain for name, quoted, plain in found}
     if kind.strip().lower() != "form-data" or "name" not in parameters or len(found) != len(parameters):
         raise MultipartError("a part without one name")
     filename = parameters.get("filename", parameters.get("filename*"))

@@ -1,1 +1,1 @@
-"""A lean HTTP/1.1 client for requests without files."""
+"""A lean HTTP/1.1 client."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from discordproxy_api.discord.http1.connection import Connection
+from discordproxy_api.discord.http1.connection import MAX_WRITE_BYTES, Connection
 from discordproxy_api.discord.http1.dialing import Dialer
 from discordproxy_api.discord.http1.pool import ConnectionPool
 from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError
@@ -149,7 +149,9 @@ class Http1Client:
             raise ValueError("half a surrogate pair in a request's target or headers") from None
         if not body:
             return encoded
-        return encoded + body if isinstance(body, bytes) else [encoded, *body]
+        if isinstance(body, bytes):
+            return encoded + body if len(body) <= MAX_WRITE_BYTES else [encoded, body]
+        return [encoded, *body]
 
 
 class Http1Exchange:

@@ -5,8 +5,9 @@ A response takes few Python calls: where possible, the parser calls methods of b
 
 import asyncio
 import select
+from collections import deque
 from http import HTTPStatus
-from typing import cast
+from typing import Optional, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -30,6 +31,9 @@ MAX_INTERIM_RESPONSES = 16
 FRAMING_BYTES = 8
 """Bytes on the wire that one byte of a chunked body may take; more count towards `MAX_HEAD_BYTES`."""
 
+MAX_WRITE_BYTES = 256 * 1024
+"""Bytes of a request that are written at a time: TLS encrypts at once all that it is given, and keeps it."""
+
 
 class Connection(asyncio.Protocol):
     """A connection that carries one request at a time.
@@ -38,6 +42,7 @@ class Connection(asyncio.Protocol):
         loop: the running loop.
         body_limit: maximum length of a body, decompressed or not.
         secret: bytes that are replaced in bodies and values of headers; empty for none.
+        outer: the connection that carries this one, which is encrypted; None for TCP.
 
     Attributes:
         transport: set once the connection is made.
@@ -46,7 +51,14 @@ class Connection(asyncio.Protocol):
         idle_until: loop time at which an idle connection expires; kept by the pool.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, body_limit: int, secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        body_limit: int,
+        secret: bytes = b"",
+        *,
+        outer: Optional["Connection"] = None,
+    ) -> None:
         self.transport: asyncio.Transport
         self.reusable = True
         self.keep_alive: str | None = None
@@ -54,6 +66,9 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._body_limit = body_limit
         self._secret = secret
+        self._outer = outer
+        self._unwritten: deque[bytes | memoryview] = deque()
+        self._may_write = True
         self._response: asyncio.Future[HttpResponse] | None = None
         self._outcome: HttpResponse | NoAnswerError | None = None  # of an exchange whose future was cancelled
         self._headers: Headers | None = None
@@ -101,8 +116,45 @@ class Connection(asyncio.Protocol):
         if isinstance(request, bytes):
             self.transport.write(request)
         else:
-            self.transport.writelines(request)
+            self._unwritten.extend(request)
+            self._write_next()
         return response
+
+    def _write_next(self) -> None:
+        """Write the next bytes of the request, and the others in later turns of the loop."""
+        unwritten, pieces, room = self._unwritten, [], MAX_WRITE_BYTES
+        while unwritten and room:
+            piece = unwritten.popleft()
+            if len(piece) > room:
+                view = memoryview(piece)
+                unwritten.appendleft(view[room:])
+                piece = view[:room]
+            pieces.append(piece)
+            room -= len(piece)
+        if pieces and not self.transport.is_closing():
+            self.transport.writelines(pieces)
+        if unwritten and self._may_write:
+            self._loop.call_soon(self._write_if_possible)
+
+    def _write_if_possible(self) -> None:
+        if self._may_write:
+            self._write_next()
+
+    def pause_writing(self) -> None:
+        """Write no more: the transport holds enough bytes."""
+        self._may_write = False
+
+    def resume_writing(self) -> None:
+        """Write the next bytes of the request."""
+        self._may_write = True
+        if self._unwritten:
+            self._loop.call_soon(self._write_if_possible)
+
+    def has_unsent(self) -> bool:
+        """Return whether the system has not yet taken all bytes."""
+        if self._unwritten or self.transport.get_write_buffer_size():
+            return True
+        return self._outer is not None and self._outer.has_unsent()  # a transport of TLS counts its own bytes only
 
     def rejoin(self) -> "asyncio.Future[HttpResponse]":
         """Return another future of the response, whose former future was cancelled."""
@@ -122,6 +174,7 @@ class Connection(asyncio.Protocol):
         """Close the connection; the exchange ends with `error`, or with a cut response if the headers are known."""
         response, self._response = self._response, None
         self.reusable = False
+        self._unwritten.clear()
         self.transport.abort()
         if response is None:
             return
@@ -194,7 +247,7 @@ class Connection(asyncio.Protocol):
             self._awaited.append(None)
             return
         # A server that answers before it has read all may close as soon as it has answered.
-        self.reusable = self._parser.should_keep_alive() and not self.transport.get_write_buffer_size()
+        self.reusable = self._parser.should_keep_alive() and not self.has_unsent()
         self._finish()
 
     def _finish(self) -> None:
@@ -202,6 +255,7 @@ class Connection(asyncio.Protocol):
         headers = self._headers
         assert response is not None, "finished once"  # noqa: S101 - callers have looked
         assert headers is not None, "after the headers"  # noqa: S101 - same
+        self._unwritten.clear()
         self.keep_alive = dict.get(headers, "keep-alive")
         body, cut = bytes(self._body), ""
         self._body.clear()
@@ -225,6 +279,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """End the exchange that is under way."""
+        self._unwritten.clear()
         if self._response is not None:
             self.fail(NoAnswerError("connection closed" if error is None else type(error).__name__))
 

@@ -120,13 +120,28 @@ class Dialer:
             self._lookup = None
             raise
         try:
-            _, connection = await loop.create_connection(
-                lambda: self._connection(loop), sock=sock, ssl=hop.tls, server_hostname=hop.certified
-            )
+            _, connection = await loop.create_connection(lambda: self._connection(loop), sock=sock)
         except BaseException:
             sock.close()
             raise
-        return connection
+        return await self._secured(connection, hop) if hop.tls else connection
+
+    async def _secured(self, outer: Connection, hop: _Hop) -> Connection:
+        """Return an encrypted connection to `hop` through `outer`, which is closed if there is none."""
+        assert hop.tls is not None, "of hops with TLS only"  # noqa: S101 - for the type checker
+        loop = asyncio.get_running_loop()
+        inner = self._connection(loop, outer=outer)
+        try:
+            if outer.transport.is_closing():
+                raise ConnectionResetError  # noqa: TRY301 - closed below
+            transport = await loop.start_tls(outer.transport, inner, hop.tls, server_hostname=hop.certified)
+            if transport is None or transport.is_closing():
+                raise ConnectionResetError  # noqa: TRY301 - closed below
+            inner.connection_made(transport)
+        except BaseException:
+            outer.transport.abort()
+            raise
+        return inner
 
     async def _resolved(self, hop: _Hop) -> list[AddrInfoType]:
         """Return the addresses of `hop`; requests that come together, or soon after, share one lookup."""
@@ -138,7 +153,7 @@ class Dialer:
 
     async def _tunnel(self, outer: Connection) -> Connection:
         """Return a connection to the origin through the HTTP proxy at the other end of `outer`."""
-        loop, origin = asyncio.get_running_loop(), self._origin
+        origin = self._origin
         place = f"[{origin.host}]:{origin.port}" if ":" in origin.host else f"{origin.host}:{origin.port}"
         head = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
         if self.proxy_authorization:
@@ -147,16 +162,10 @@ class Dialer:
             answer = await outer.exchange("\r\n".join([*head, "", ""]).encode(), head_only=True)
             if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
                 raise NoAnswerError(f"the HTTP proxy answered {answer.status}")  # noqa: TRY301 - closed below
-            inner = self._connection(loop)
-            assert origin.tls is not None, "only TLS is tunnelled"  # noqa: S101 - plain HTTP is forwarded
-            transport = await loop.start_tls(outer.transport, inner, origin.tls, server_hostname=origin.certified)
-            if transport is None:
-                raise ConnectionResetError  # noqa: TRY301 - closed below
-            inner.connection_made(transport)
         except BaseException:
             outer.transport.abort()
             raise
-        return inner
+        return await self._secured(outer, origin)
 
 
 def _addresses(hop: _Hop) -> list[AddrInfoType]:

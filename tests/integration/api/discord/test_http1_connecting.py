@@ -187,6 +187,38 @@ async def test_tls_that_ends_while_idle_is_not_used(authority, end):
         assert server.connections == 5
 
 
+async def test_a_connection_of_tls_with_half_a_request_is_not_used_again(authority):
+    """The next request would follow the rest of the former one, which the server does not read."""
+
+    async def early(talk):
+        talk.requests.append(await talk.reader.readuntil(b"\r\n\r\n"))
+        await talk.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+        await answered.wait()
+
+    answered = asyncio.Event()
+    async with (
+        odd_server(early, tls=tls_of(authority)) as server,
+        client_of(f"https://localhost:{server.port}", ssl_context=trusting(authority)) as client,
+    ):
+        assert (await client.exchange("POST", "/x", {}, [bytes(20_000_000)]).response()).status == 413
+        assert (await get(client)).status == 413
+        assert [request[:6] for request in server.requests] == [b"POST /", b"GET /x"]
+        assert server.connections == 2
+        answered.set()
+
+
+async def test_a_large_request_arrives_whole_with_tls(authority):
+    pieces = [bytes(range(256)) * 9_000, b"", b"x", bytes(range(255)) * 20_000]
+    async with (
+        odd_server(hello, tls=tls_of(authority)) as server,
+        client_of(f"https://localhost:{server.port}", ssl_context=trusting(authority)) as client,
+    ):
+        assert (await client.exchange("POST", "/x", {}, pieces).response()).body == b"hello"
+        assert server.requests[0].endswith(b"\r\n\r\n" + b"".join(pieces))
+        assert (await get(client)).body == b"hello"
+        assert server.connections == 1
+
+
 async def test_tls_that_breaks_within_an_answer(authority):
     async def short(talk):
         await talk.request()

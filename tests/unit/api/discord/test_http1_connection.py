@@ -15,6 +15,7 @@ from discordproxy_api.discord.http1.connection import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_INTERIM_RESPONSES,
+    MAX_WRITE_BYTES,
     Connection,
 )
 from discordproxy_api.discord.http1.response import NoAnswerError, UnreadableAnswerError, decompressed
@@ -50,6 +51,7 @@ class Transport:
 
     sock: socket.socket
     written: bytearray = field(default_factory=bytearray)
+    calls: int = 0
     unsent: int = 0
     aborted: bool = False
 
@@ -58,6 +60,10 @@ class Transport:
 
     def write(self, data):
         self.written += data
+        self.calls += 1
+
+    def writelines(self, pieces):
+        self.write(b"".join(pieces))
 
     def get_write_buffer_size(self):
         return self.unsent
@@ -275,6 +281,74 @@ def test_whether_the_connection_may_be_used_again(sock, head, reusable):
 def test_a_response_that_overtakes_its_request_is_taken_and_ends_the_connection(sock):
     connection, response = started(sock)
     connection.transport.unsent = 1
+    connection.data_received(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+    assert (response.result().status, connection.reusable) == (413, False)
+
+
+def turn():
+    """Run what the loop has to run now."""
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def uploading(sock, *pieces):
+    """Return a connection that writes a request in pieces, and its response."""
+    connection = Connection(loop, LIMIT)
+    connection.connection_made(Transport(sock))
+    return connection, connection.exchange(list(pieces))
+
+
+@given(
+    sizes=st.lists(st.sampled_from([0, 1, 40, MAX_WRITE_BYTES - 1, MAX_WRITE_BYTES, 700_000]), min_size=1, max_size=6)
+)
+def test_a_large_request_is_written_in_parts(sock, sizes):
+    pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
+    connection, _ = uploading(sock, *pieces)
+    for calls in range(1, sum(sizes) // MAX_WRITE_BYTES + 2):
+        assert connection.transport.calls <= calls
+        assert len(connection.transport.written) <= calls * MAX_WRITE_BYTES
+        turn()
+    assert connection.transport.written == b"".join(pieces)
+    assert not connection.has_unsent()
+
+
+def test_a_full_transport_gets_nothing_more(sock):
+    connection, _ = uploading(sock, bytes(3 * MAX_WRITE_BYTES))
+    connection.pause_writing()
+    turn()
+    assert len(connection.transport.written) == MAX_WRITE_BYTES
+    connection.resume_writing()
+    turn()
+    connection.pause_writing()
+    turn()
+    assert len(connection.transport.written) == 2 * MAX_WRITE_BYTES
+    connection.resume_writing()
+    turn()
+    assert len(connection.transport.written) == 3 * MAX_WRITE_BYTES
+
+
+@pytest.mark.parametrize("end", ["answer", "timeout", "loss"])
+def test_after_the_end_of_an_exchange_nothing_more_is_written(sock, end):
+    connection, response = uploading(sock, bytes(3 * MAX_WRITE_BYTES))
+    if end == "answer":
+        connection.data_received(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+    elif end == "timeout":
+        connection.expire()
+    else:
+        connection.connection_lost(None)
+    turn()
+    assert len(connection.transport.written) == MAX_WRITE_BYTES
+    assert not connection.reusable
+    assert response.done()
+    assert end == "answer" or isinstance(response.exception(), NoAnswerError)
+
+
+def test_bytes_that_wait_beneath_tls_are_unsent(sock):
+    outer, _ = started(sock)
+    connection = Connection(loop, LIMIT, outer=outer)
+    connection.connection_made(Transport(sock))
+    response = connection.exchange(b"request")
+    outer.transport.unsent = 1
     connection.data_received(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
     assert (response.result().status, connection.reusable) == (413, False)
 
