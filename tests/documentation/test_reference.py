@@ -200,7 +200,7 @@ def test_every_reason_is_explained():
 
 def test_no_page_shows_an_escaped_border():
     code = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
-    assert [path for path, text in GENERATED.items() if code.search(text)] == []
+    assert [path for path, text in generated().items() if code.search(text)] == []
 
 
 def test_the_texts_of_refusals_are_listed_with_their_reasons():
