@@ -78,8 +78,9 @@ class Endpoint(NamedTuple):
         if isinstance(self.tls, grpc.ChannelCredentials):
             arguments["credentials"] = self.tls
         elif self.tls:
-            trusted = None if self.tls is True else _read_pem(self.tls)
-            own, key = map(_read_pem, self.certificate) if self.certificate else (None, None)
+            trusted = None if self.tls is True else _read_pem(self.tls, "CERTIFICATE")
+            own = _read_pem(self.certificate[0], "CERTIFICATE") if self.certificate else None
+            key = _read_pem(self.certificate[1], "PRIVATE KEY") if self.certificate else None
             arguments["credentials"] = grpc.ssl_channel_credentials(trusted, key, own)
         return arguments
 
@@ -91,14 +92,15 @@ class Endpoint(NamedTuple):
             yield "grpc.default_authority", self.target.partition(",")[0].strip()
 
 
-def _read_pem(path: str) -> bytes:
+def _read_pem(path: str, kind: str) -> bytes:
+    """Return the content of a file; raises ValueError unless it contains a `kind` in the PEM format."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 -- pathlib would slow down every import
             found = file.read()
     except OSError as error:
         raise ValueError(f"tls: cannot read {path!r} ({error.strerror})") from error
-    if b"-----BEGIN " not in found:
-        raise ValueError(f"tls: {path!r} contains no certificate or key in the PEM format")
+    if f"{kind}-----".encode() not in found:
+        raise ValueError(f"tls: {path!r} contains no {kind.lower()} in the PEM format")
     return found
 
 

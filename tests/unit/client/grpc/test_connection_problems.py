@@ -86,7 +86,15 @@ def test_tls_without_the_certificate_that_is_asked_for(authority):
         assert "it may require a client certificate" in hint_of(proxy.address, tls=authority.path)
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "cannot read"), (b"no PEM", "no certificate or key in the PEM")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot read"),
+        (b"no PEM", "no certificate in the PEM"),
+        (b"-----BEGIN CERTIFICATE REQUEST-----", "no certificate in the PEM"),
+        (b"-----BEGIN PRIVATE KEY-----", "no certificate in the PEM"),
+    ],
+)
 def test_files_of_certificates_that_are_none(tmp_path, content, words):
     if content:
         (tmp_path / "ca.pem").write_bytes(content)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import textwrap
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,10 +33,8 @@ gevent.joinall(jobs, raise_error=True)
 
 
 def recipe():
-    text = (DOCS / "client.md").read_text("utf-8")
-    return textwrap.dedent(
-        text.partition("<!-- with: gevent -->")[2].partition("```python\n")[2].partition("    ```")[0]
-    )
+    text = (DOCS / "guides" / "gevent.md").read_text("utf-8")
+    return text.partition("<!-- with: gevent -->")[2].partition("```python\n")[2].partition("```")[0]
 
 
 def run(target, recipe, many):
