@@ -46,6 +46,19 @@ async def test_coroutines_are_awaited_and_get_fixtures(number, tmp_path):
     assert len(list(tmp_path.iterdir())) == number
 
 
+def test_the_time_limit_ends_all_cases():
+    seen = []
+
+    @every_case("number", [1, 2])
+    def check(number):
+        seen.append(number)
+        pytest.fail("Timeout (>120.0s) from pytest-timeout.")
+
+    with pytest.raises(pytest.fail.Exception, match="Timeout"):
+        check()
+    assert seen == [1]
+
+
 def test_an_empty_table_is_an_error():
     with pytest.raises(AssertionError, match="no cases"):
         every_case("number", [])

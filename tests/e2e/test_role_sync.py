@@ -41,7 +41,7 @@ with DiscordClient(sys.argv[1]) as client:
 @pytest.fixture
 async def made(settings: dict[str, str]) -> AsyncIterator[RoleWorld]:
     """A guild at a Discord without limits, so that the proxy's own global limit sets the pace."""
-    made = role_world(MEMBERS, ROLES, wrong_share=0.1, absent=ABSENT)
+    made = role_world(MEMBERS, ROLES, wrong_share=0.06, absent=ABSENT)
     limits = LimitBook(default=None, global_limit=None)
     async with Sandbox(SandboxConfig(token=TOKEN, world=made.world, limits=limits)) as sandbox:
         settings["DISCORDPROXY_DISCORD_URL"] = sandbox.rest_url

@@ -72,7 +72,9 @@ def _failures() -> Iterator[Callable[[str], Any]]:
         count += 1
         try:
             yield
-        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - they are reported at the end
+        except (Exception, pytest.fail.Exception) as failure:
+            if "pytest-timeout" in str(failure):  # it ends the whole test
+                raise
             failed.append(f"[{identifier}] {traceback.format_exc()}")
 
     yield case

@@ -121,8 +121,10 @@ class Applications:
         loop = asyncio.get_running_loop()
         until, stubs = loop.time() + seconds, self._stubs(application.name)
         for number in itertools.count():
-            await asyncio.sleep(self._random.expovariate(application.per_s))
-            if loop.time() >= until:
+            left_s = until - loop.time()
+            pause_s = self._random.expovariate(application.per_s)
+            await asyncio.sleep(min(pause_s, left_s))
+            if pause_s >= left_s:
                 return
             self._call(application, next(stubs), number)
 

@@ -163,7 +163,7 @@ def request_parts(rpc: Rpc) -> RequestParts:
 
 @cache
 def load_contract(service: ServiceDescriptor | None = None) -> Mapping[str, Rpc]:
-    """Return every RPC by name; by default those of `discord_api.DiscordApi`.
+    """Return every RPC by name; by default those of `discord_api.DiscordApi`. Built once in a process.
 
     Raises:
         ContractError: a route names a parameter, result or file list that is missing in its messages.
