@@ -19,7 +19,7 @@ MAX_LINGER = 64 * 1024 * 1024
 """How many bytes of it."""
 
 Serve = Callable[[HttpRequest], Coroutine[Any, Any, None]]
-"""Serves a request; calls its `respond`, unless it is cancelled because the client has gone."""
+"""Serves a request; calls its connection's `respond`, unless it is cancelled because the client has gone."""
 
 NO_LIMIT = float("inf")
 FIRST_PRINTABLE = ord(" ")
@@ -163,14 +163,14 @@ class ServerConnection(GuardedConnection):
             if not self.transport.is_closing():
                 self.transport.resume_reading()
 
-    def respond(self, answer: HttpAnswer) -> None:
-        """Send the answer to the present request, and go on with the next one, or end the connection.
+    def respond(self, request: HttpRequest, answer: HttpAnswer) -> None:
+        """Send the answer to a request, unless it has one; go on with the next request, or end the connection.
 
         Raises:
             ValueError: a header of the answer would not be the same on the wire; nothing was sent.
         """
-        request, transport = self._request, self.transport
-        if request is None or transport.is_closing():
+        transport = self.transport
+        if request is not self._request or not self.busy or transport.is_closing():
             return
         if answer.closes or self._is_ending:
             request.keep_alive = False
