@@ -221,7 +221,7 @@ class RestPort:
     async def _work(self, request: HttpRequest, arrival: Arrival, call: Call) -> None:
         """Send Discord's answer to the caller; only then the call is counted and logged."""
         reply = await self._forward_of(arrival, call).serve(call, arrival.incoming)
-        if request.connection.is_gone and arrival.incoming.undelivered is not None:
+        if arrival.incoming.undelivered is not None and request.connection.transport.is_closing():
             await arrival.incoming.undelivered()
         self._respond(request, self._answers.reply(reply, arrival))
 
