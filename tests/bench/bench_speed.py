@@ -192,22 +192,25 @@ async def paced(subjects: list[Subject], generator: LoadGenerator, options: argp
 
 
 async def functions_entered(server: Server, generator: LoadGenerator, options: argparse.Namespace) -> dict[str, Any]:
-    """Return by number of callers how many Python functions the worker enters per sent message."""
-    found = {}
+    """Return by call and number of callers how many Python functions the worker enters per sent message."""
+    found: dict[str, Any] = {}
     async with profiled_worker(server) as worker:
         await generator.until_answered(CHECK, worker.port)
-        for count in options.callers:
-            load = Load(SEND, worker.port, count, seconds=60.0, limit=options.profiled_calls)
-            await generator.run(load)  # caches are filled
-            await worker.entered()
-            outcome = await generator.run(load)
-            seen = await worker.entered()
-            found[str(count)] = {
-                "calls": outcome.answered + outcome.failed,
-                "failed": outcome.failed,
-                "entered_per_call": seen["entered"] / (outcome.answered + outcome.failed),
-                "different": seen["different"],
-            }
+        await generator.until_answered(POST, worker.rest_port)
+        for name, call, port in ((SEND, SEND, worker.port), (REST, POST, worker.rest_port)):
+            for count in options.callers:
+                load = Load(call, port, count, seconds=60.0, limit=options.profiled_calls)
+                await generator.run(load)  # caches are filled
+                await worker.entered()
+                outcome = await generator.run(load)
+                seen = await worker.entered()
+                calls = outcome.answered + outcome.failed
+                found.setdefault(name, {})[str(count)] = {
+                    "calls": calls,
+                    "failed": outcome.failed,
+                    "entered_per_call": seen["entered"] / calls,
+                    "different": seen["different"],
+                }
     return found
 
 
@@ -261,8 +264,9 @@ def table(result: dict[str, Any]) -> str:
         for name, by_callers in result["subjects"].items()
     ]
     functions = [
-        f"Python functions entered per {SEND} at {callers} callers: {found['entered_per_call']:.0f}"
-        for callers, found in result["functions"].items()
+        f"Python functions entered per message, {name}, at {callers} callers: {found['entered_per_call']:.0f}"
+        for name, by_callers in result["functions"].items()
+        for callers, found in by_callers.items()
     ]
     latencies = [
         [name, *(figures.with_spread(each[key], 2) for key in ("p50_ms", "p99_ms", "checks"))]
@@ -281,7 +285,8 @@ def _cell(found: dict[str, float] | None, digits: int, spread: bool) -> str:  # 
 def failures(result: dict[str, Any]) -> int:
     """Return how many calls were not answered as they should be."""
     measured = [each for by_callers in result["subjects"].values() for each in by_callers.values()]
-    return sum(each["failed"] for each in (*measured, result["paced"], *result["functions"].values()))
+    profiled = [each for by_callers in result["functions"].values() for each in by_callers.values()]
+    return sum(each["failed"] for each in (*measured, result["paced"], *profiled))
 
 
 def arguments() -> argparse.Namespace:

@@ -15,7 +15,9 @@ from discordproxy_ratelimit.route import Route, route_of
 
 @dataclass(slots=True)  # not frozen: that makes its creation five times as slow
 class RestRequest:
-    """A request as it is sent. Never changed. The repr shows the route only, since the rest may be secret.
+    """A request as it is sent. The repr shows the route only, since the rest may be secret.
+
+    It is not changed, except that a message of the REST port gets its body right before it leaves.
 
     Attributes:
         path: below the API's base, percent-encoded.

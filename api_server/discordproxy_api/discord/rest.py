@@ -234,7 +234,7 @@ class Rest:
                 self._background.start(self._finish(attempt, exchange))
             raise
         finally:
-            if finished:
+            if finished and not attempt.answered:
                 permit.release()
             self._in_progress -= 1
             if self._idle is not None and not self._in_progress:
@@ -272,7 +272,8 @@ class Rest:
         except Exception:
             log.exception("A response whose caller has gone was not processed [%s]", attempt.call.request_id)
         finally:
-            attempt.permit.release()
+            if not attempt.answered:
+                attempt.permit.release()
 
     async def _respond(self, attempt: Attempt, exchange: Http1Exchange) -> Reply | FailedAttempt:
         """Wait for the response of an attempt, learn from it and judge it."""
@@ -289,19 +290,20 @@ class Rest:
             self.clock.observe(response.headers.get("date"))
             if status < TOO_MANY and request.route.credential == "bot":
                 self.token_refused = status == UNAUTHORIZED
-        verdict = attempt.permit.complete(answer)
         attempt.answered = True
         if OK <= status < MULTIPLE_CHOICES:
+            asyncio.get_running_loop().call_soon(attempt.permit.complete, answer)  # the caller gets its reply first
             call.succeeded(status, effect=request.effect)
             if response.cut:
                 return accepted_without_body(response.cut)
             body = request.as_asked(response.body) if request.own_nonce else response.body
             reply = Reply(status, response.headers, body)
-        elif status == HTTPStatus.NOT_FOUND and request.method == "DELETE" and call.in_doubt:
+        else:
+            verdict = attempt.permit.complete(answer)
+            if not (status == HTTPStatus.NOT_FOUND and request.method == "DELETE" and call.in_doubt):
+                return refused(attempt, response, answer, verdict.retry_after_s)
             call.succeeded(status, effect=request.effect)  # by an earlier attempt, whose response was lost
             reply = Reply(HTTPStatus.NO_CONTENT, response.headers, b"")
-        else:
-            return refused(attempt, response, answer, verdict.retry_after_s)
         work = self._on_accepted(request, reply, asyncio.get_running_loop().time() - attempt.first_sent_at)
         if work is not None:
             await asyncio.shield(self._background.start(work))

@@ -75,6 +75,15 @@ class GuardedConnection(asyncio.Protocol):
         return self.transport is None or not self.transport.get_write_buffer_size()
 
 
+def peer_of(transport: asyncio.BaseTransport) -> str:
+    """Return the address of a client in gRPC's form, "" if it has none."""
+    name = transport.get_extra_info("peername")
+    if not isinstance(name, tuple):
+        return ""
+    host, port = name[:2]
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+
 class ConnectionGuard:
     """Accepts and limits connections.
 

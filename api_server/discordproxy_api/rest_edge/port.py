@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Awaitable, Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -18,7 +18,6 @@ from discordproxy_api.calls.call import Call, request_id_of
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import OTHER, Metrics
-from discordproxy_api.discord.request import Reply
 from discordproxy_api.http.browsers import browser_refusal
 from discordproxy_api.http.connections import ConnectionGuard, ConnectionLimits
 from discordproxy_api.http.http1.answer import HttpAnswer, text_answer
@@ -159,7 +158,7 @@ class RestPort:
         counter.inc()
         if self._drain.begun or self._health.stopping:
             answer.closes = True
-        request.connection.respond(answer)
+        request.connection.respond(request, answer)
 
     async def _serve_call(self, request: HttpRequest) -> None:
         """Serve a request for Discord."""
@@ -172,18 +171,14 @@ class RestPort:
                 self._refuse_browsers(request.headers)
             arrival = self._reception.arrival(request, request_id)
             request.connection.deadline_at = arrival.call.deadline_at
-            reply = await self._pipeline.serve(arrival.call, partial(self._work, arrival))
-            if request.connection.is_gone and arrival.incoming.undelivered is not None:
-                await arrival.incoming.undelivered()
-            answer = self._answers.reply(reply, arrival)
+            await self._pipeline.serve(arrival.call, partial(self._work, request, arrival))
         except asyncio.CancelledError:
             if arrival is None or not request.connection.is_late:
                 raise
             _uncancel()
-            answer = await self._answers.refused(_late(), self._answers.failed(arrival), arrival)
+            self._respond(request, await self._answers.refused(_late(), self._answers.failed(arrival), arrival))
         except Exception as error:  # noqa: BLE001 - each is answered
-            answer = await self._failed(error, request_id, arrival)
-        self._respond(request, answer)
+            self._respond(request, await self._failed(error, request_id, arrival))
 
     async def _failed(self, error: Exception, request_id: str, arrival: Arrival | None) -> HttpAnswer:
         """Return the answer to a request that has failed."""
@@ -223,8 +218,12 @@ class RestPort:
         if refusal:
             raise errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", refusal)
 
-    def _work(self, arrival: Arrival, call: Call) -> Awaitable[Reply]:
-        return self._forward_of(arrival, call).serve(call, arrival.incoming)
+    async def _work(self, request: HttpRequest, arrival: Arrival, call: Call) -> None:
+        """Send Discord's answer to the caller; only then the call is counted and logged."""
+        reply = await self._forward_of(arrival, call).serve(call, arrival.incoming)
+        if arrival.incoming.undelivered is not None and request.connection.transport.is_closing():
+            await arrival.incoming.undelivered()
+        self._respond(request, self._answers.reply(reply, arrival))
 
     def _forward_of(self, arrival: Arrival, call: Call) -> Forward:
         """Return the service of the caller's bot."""

@@ -39,8 +39,8 @@ TAKE_OVER = "take-over"
 
 _TRACE = ("traceparent", "tracestate")
 
-MAX_KNOWN, MAX_KNOWN_LENGTH = 4_096, 300
-"""Targets whose parts are remembered, and the length of each."""
+MAX_KNOWN, MAX_KNOWN_LENGTH = 1_024, 300
+"""Targets whose parts are remembered, about 1 KB each, and the length of each."""
 
 
 @dataclass(frozen=True, slots=True)

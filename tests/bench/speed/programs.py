@@ -203,12 +203,13 @@ class LoadGenerator:
 
 @asynccontextmanager
 async def profiled_worker(server: Server) -> AsyncIterator["ProfiledWorker"]:
-    """Start a second API worker of the same deployment, under a profile and on a port of its own."""
-    port = free_port()
+    """Start a second API worker of the same deployment, under a profile and on ports of its own."""
+    port, rest_port = free_port(), free_port()
+    ports = {"DISCORDPROXY_PORT": str(port), "DISCORDPROXY_REST_PORT": str(rest_port)}
     async with AsyncExitStack() as stack:
         process = await asyncio.create_subprocess_exec(
             *(*LEASH, sys.executable, "-m", "bench.speed.profiled_worker", "discordproxy_api"),
-            env={**environment(), **server.environment, "DISCORDPROXY_PORT": str(port)},
+            env={**environment(), **server.environment, **ports},
             cwd=server.folder,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -216,14 +217,14 @@ async def profiled_worker(server: Server) -> AsyncIterator["ProfiledWorker"]:
         )
         stack.push_async_callback(process.wait)
         stack.callback(process.terminate)
-        yield ProfiledWorker(process, port)
+        yield ProfiledWorker(process, port, rest_port)
 
 
 class ProfiledWorker:
     """An API worker that counts the Python functions it enters."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
-        self._process, self.port = process, port
+    def __init__(self, process: asyncio.subprocess.Process, port: int, rest_port: int) -> None:
+        self._process, self.port, self.rest_port = process, port, rest_port
 
     async def entered(self) -> dict[str, int]:
         """Return the counts since the last time: `entered` and `different` functions."""

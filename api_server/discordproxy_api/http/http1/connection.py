@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from discordproxy_api.http.connections import GuardedConnection
+from discordproxy_api.http.connections import GuardedConnection, peer_of
 from discordproxy_api.http.http1.answer import HttpAnswer, encoded, text_answer
 from discordproxy_api.http.http1.head import HEAD_END, LINE_END, MalformedError, PartialHead
 from discordproxy_api.http.http1.request import HttpRequest
@@ -12,17 +12,13 @@ from discordproxy_api.http.http1.request import HttpRequest
 MAX_AHEAD = 64 * 1024
 """Bytes that are received ahead: of a body that is not read yet, or of requests behind the present one."""
 
-LINGER_S = 1.0
-"""How long the rest of a refused request is received and dropped, so that its sender can read the answer."""
-
-MAX_LINGER = 64 * 1024 * 1024
-"""How many bytes of it."""
+LINGER_S, MAX_LINGER = 1.0, 64 * 1024 * 1024
+"""Seconds and bytes of a refused request that are still received and dropped, so that its sender reads the answer."""
 
 Serve = Callable[[HttpRequest], Coroutine[Any, Any, None]]
-"""Serves a request; calls its `respond`, unless it is cancelled because the client has gone."""
+"""Serves a request; calls its connection's `respond`, unless it is cancelled because the client has gone."""
 
 NO_LIMIT = float("inf")
-FIRST_PRINTABLE = ord(" ")
 
 
 class ServerConnection(GuardedConnection):
@@ -52,15 +48,10 @@ class ServerConnection(GuardedConnection):
         self._linger_timer: asyncio.TimerHandle | None = None
         self._dropped = 0
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether the client has closed the connection."""
-        return bool(self.transport.is_closing())
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         super().connection_made(transport)
-        self.peer = _peer(transport)
+        self.peer = peer_of(transport)
 
     def expire(self) -> None:
         """End the request in progress, or a connection without one: its time is up."""
@@ -95,7 +86,7 @@ class ServerConnection(GuardedConnection):
         """Start to serve a request once its head has arrived."""
         try:
             end = data.find(HEAD_END)
-            if self._partial is not None or end < 0 or data[0] < FIRST_PRINTABLE:
+            if self._partial is not None or end < 0 or data[0] in LINE_END:
                 whole = self._whole_head(data)
                 if whole is None:
                     return
@@ -140,12 +131,12 @@ class ServerConnection(GuardedConnection):
             self._bound(request)
 
     def _bound(self, request: HttpRequest) -> None:
-        """Receive no more of a body that is not read yet."""
+        """Receive no more for now of a body that nobody reads."""
         if not request.is_reading and request.arrived > MAX_AHEAD:
             self.pause()
 
     def _keep(self, data: bytes) -> None:
-        """Keep bytes of the next request until the present one is answered."""
+        """Keep bytes of the next requests until the present one is answered."""
         self._ahead += data
         if len(self._ahead) > MAX_AHEAD:
             self.pause()
@@ -163,19 +154,18 @@ class ServerConnection(GuardedConnection):
             if not self.transport.is_closing():
                 self.transport.resume_reading()
 
-    def respond(self, answer: HttpAnswer) -> None:
-        """Send the answer to the present request, and go on with the next one, or end the connection.
+    def respond(self, request: HttpRequest, answer: HttpAnswer) -> None:
+        """Send the answer to a request, unless it has one; go on with the next request, or end the connection.
 
         Raises:
             ValueError: a header of the answer would not be the same on the wire; nothing was sent.
         """
-        request, transport = self._request, self.transport
-        if request is None or transport.is_closing():
+        transport = self.transport
+        if request is not self._request or not self.busy or transport.is_closing():
             return
         if answer.closes or self._is_ending:
             request.keep_alive = False
-        connection = "" if request.version == "1.1" else "keep-alive"
-        connection = connection if request.keep_alive else "close"
+        connection = "close" if not request.keep_alive else "" if request.version == "1.1" else "keep-alive"
         transport.write(encoded(answer, connection=connection, head_only=request.method == "HEAD"))
         self._task, self.busy, self.is_late = None, False, False
         self.active_at = now = self._loop.time()
@@ -189,8 +179,6 @@ class ServerConnection(GuardedConnection):
 
     def _next(self) -> None:
         """Go on with the next request."""
-        if self._linger_timer is not None:
-            self._stop_timer()
         self._request = None
         ahead, self._ahead = self._ahead, b""
         if ahead:
@@ -234,8 +222,10 @@ class ServerConnection(GuardedConnection):
         """Go on once the body of an answered request has arrived."""
         request.drop()
         self._count_dropped(size)
-        if request.body is not None and not self._is_full:
-            self._next()
+        if request.body is not None:
+            self._stop_timer()
+            if not self._is_full:
+                self._next()
 
     def _drop_rest(self) -> None:
         """Receive and drop all that comes, until the client closes the connection, but not for long."""
@@ -250,6 +240,7 @@ class ServerConnection(GuardedConnection):
             self.transport.abort()
 
     def _start_timer(self) -> None:
+        self._dropped = 0
         self._linger_timer = self._loop.call_later(LINGER_S, self.transport.close)
         self.resume()
 
@@ -257,11 +248,3 @@ class ServerConnection(GuardedConnection):
         if self._linger_timer is not None:
             self._linger_timer.cancel()
             self._linger_timer = None
-
-
-def _peer(transport: asyncio.BaseTransport) -> str:
-    name = transport.get_extra_info("peername")
-    if not isinstance(name, tuple):
-        return ""
-    host, port = name[:2]
-    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"

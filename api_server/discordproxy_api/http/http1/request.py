@@ -81,7 +81,7 @@ class HttpRequest(RequestHead):
         self._arrived.clear()
 
     async def read(self, check: Callable[[int], None]) -> bytes:
-        """Return the body.
+        """Return the body, once: it is not kept here.
 
         Args:
             check: called with the number of bytes so far; what it raises is raised.
@@ -100,5 +100,6 @@ class HttpRequest(RequestHead):
             check(len(self._arrived))
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        check(len(self.body))
-        return self.body
+        body, self.body = self.body, b""
+        check(len(body))
+        return body

@@ -60,7 +60,7 @@ class Server:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        request.connection.respond(answer)
+        request.connection.respond(request, answer)
 
     async def answer(self, request) -> HttpAnswer:
         if request.target == "/refuse":

@@ -8,7 +8,7 @@ import socket
 import aiohttp
 import pytest
 
-from discordproxy_api.rest_edge import answers
+from discordproxy_api.rest_edge import answers, reception
 from discordproxy_api.rest_edge.repeats import unanswered
 from discordproxy_ratelimit.errors import BrokerUnavailableError, CircuitOpenError, WaitRefusedError
 from discordproxy_sandbox.rest.faults import Fault
@@ -64,6 +64,19 @@ async def test_an_outage_of_redis_shows_after_a_while(call, monkeypatch):
     assert (answer.status, answer.reason) == (503, "BROKER_UNAVAILABLE")
     call.served.broker.refusal = None
     assert (await call("GET", f"/channels/{CHANNEL_ID}")).status == 200
+
+
+async def test_a_call_that_takes_too_long_is_answered_and_its_connection_stays(call, monkeypatch):
+    monkeypatch.setattr(reception, "RECEIVE_S", -29.9)  # of a time that includes 30 s for Discord's answer
+    monkeypatch.setattr("discordproxy_api.http.connections.SWEEP_S", 0.02)
+    call.served.broker.gate.clear()
+    answer = await call("GET", f"/channels/{CHANNEL_ID}", base="/wait=0/api/v10")
+    assert (answer.status, answer.reason) == (429, "DEADLINE_EXCEEDED")
+    assert call.served.broker.cancelled_waits == 1
+    monkeypatch.undo()
+    call.served.broker.gate.set()
+    assert (await call("GET", f"/channels/{CHANNEL_ID}")).status == 200
+    assert len(call.served.worker.rest_port._connections._open) == 1, "the same one"
 
 
 async def test_who_goes_away_while_waiting_gives_its_place_back(call):

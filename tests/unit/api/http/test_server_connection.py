@@ -87,7 +87,7 @@ class Served:
             self.requests.append((request.method, request.target, body))
             answer = HttpAnswer(200, {}, body)
         self.at_once -= 1
-        self.connection.respond(answer)
+        self.connection.respond(request, answer)
 
     async def receive(self, *pieces):
         for piece in pieces:
@@ -205,6 +205,16 @@ async def test_who_does_not_read_answers_gets_no_further_ones():
     served.connection.resume_writing()
     await served.receive()
     assert [target for _, target, _ in served.requests] == ["/a", "/b"]
+
+
+async def test_a_request_has_one_answer():
+    served = Served(hold=asyncio.Event())
+    await served.receive(b"GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n")
+    first = served.connection._request
+    for status in (200, 500):
+        served.connection.respond(first, HttpAnswer(status, {}))
+    assert served.statuses == [200]
+    assert served.connection._request.target == "/b"
 
 
 async def test_a_call_ends_with_its_connection_and_is_late_at_its_deadline():
