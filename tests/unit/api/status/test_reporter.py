@@ -26,7 +26,7 @@ class Broker:
             raise BrokerUnavailableError("away")
         self.states.append(orjson.loads(document)["state"])
 
-    def lanes(self, _credential: str, *, limit: int) -> list[object]:  # noqa: ARG002 - signature of a broker
+    def lanes(self, _credential: str, *, limit: int) -> list[object]:
         return []
 
 
