@@ -10,10 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+import yarl
 
 from discordproxy_ratelimit.broker import Broker, Caller
-from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.errors import BrokerError, TokenRejectedError
 from discordproxy_ratelimit.headers import read_answer
+from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.route import route_of_path
 
 MAX_WAIT_S = 30.0
@@ -38,7 +40,8 @@ class RequestPermits:
 
     def __init__(self, open_broker: OpenBroker, rest_url: str) -> None:
         self._open_broker = open_broker
-        self._rest_url = rest_url
+        self._base = str(yarl.URL(rest_url))  # aiohttp writes the URLs of requests in the same way
+        self._closing = BackgroundTasks()
 
     def trace(self) -> aiohttp.TraceConfig:
         """Return the hooks for a session of aiohttp."""
@@ -51,18 +54,20 @@ class RequestPermits:
     async def _acquire(self, _session: Any, context: SimpleNamespace, request: aiohttp.TraceRequestStartParams) -> None:
         context.broker = context.permit = None
         url = str(request.url)
-        if not url.startswith(self._rest_url):
+        if not url.startswith(f"{self._base}/"):
             return
-        path = url.removeprefix(self._rest_url).partition("?")[0]
+        route = route_of_path(request.method, url.removeprefix(self._base).partition("?")[0])
         context.broker = broker = self._open_broker()
         try:
             await broker.start()
             until = asyncio.get_running_loop().time() + MAX_WAIT_S
-            context.permit = await broker.acquire(route_of_path(request.method, path), deadline=until, caller=_CALLER)
+            context.permit = await broker.acquire(route, deadline=until, caller=_CALLER)
             context.permit.sent()
+        except TokenRejectedError:  # perhaps of an earlier token; Discord's answer decides, and calls wait for nothing
+            await self._release(None, context, None)
         except BrokerError as error:
             await self._release(None, context, None)
-            raise NoPermitError(f"no permit for {request.method} {path}: {error}") from None
+            raise NoPermitError(f"no permit: {error}") from None
         except BaseException:
             await self._release(None, context, None)
             raise
@@ -77,5 +82,5 @@ class RequestPermits:
         broker, permit, context.broker, context.permit = context.broker, context.permit, None, None
         if permit is not None:
             permit.release()
-        if broker is not None:
-            await broker.close()
+        if broker is not None:  # in a task of its own, since half a broker would stay open if this is cancelled
+            await asyncio.shield(self._closing.start(broker.close()))

@@ -312,5 +312,6 @@ class Broker:
         if self._hints:
             await cancel(self._hints)
         await self._circuit.close()
+        self._link.watchers.clear()  # `link_up` would open an account that is not closed
         await self._accounts.close()
         await self._link.close()

@@ -78,9 +78,8 @@ class Reporter:
         """Publish once, unless nothing has happened. Counters that cannot be published are published the next time."""
         if not self._broker.is_up:
             return
-        counted = self._metrics.recent_stats.collect()
-        if not counted and self._may_skip and not self._metrics.in_progress and self._state() == self._state_published:
-            self._may_skip = False
+        counted, may_skip, self._may_skip = self._metrics.recent_stats.collect(), self._may_skip, False
+        if not counted and may_skip and not self._metrics.in_progress and self._state() == self._state_published:
             return
         try:
             if self._reports % CIRCUIT_EVERY == 0:

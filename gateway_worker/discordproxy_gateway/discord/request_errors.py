@@ -8,6 +8,7 @@ import aiohttp
 import discord
 from redis.exceptions import RedisError
 
+from discordproxy_gateway.request_permits import NoPermitError
 from discordproxy_ratelimit.headers import TOO_MANY, read_answer, retry_after_s
 
 EDGE_WAIT_S = 60.0
@@ -55,6 +56,7 @@ _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str |
     (discord.HTTPException, lambda error: f"refused: HTTP {error.status}"),
     (discord.RateLimited, lambda error: f"rate limited for {error.retry_after:.0f} s"),
     (RedisError, lambda error: f"Redis failed ({type(error).__name__})"),
+    (NoPermitError, str),
     (aiohttp.ClientConnectorError, _unconnected),
     (ssl.SSLError, lambda error: f"TLS failed: {_tls_words(error)}"),
     (TimeoutError, "no answer in time"),

@@ -170,7 +170,11 @@ class Term:
         except BaseException:
             await self._end_turn(intake)
             raise
-        await self._end_turn(intake)
+        try:
+            await self._end_turn(intake)
+        except BaseException:
+            await socket.close_resumable()
+            raise
         return socket
 
     async def _end_turn(self, intake: Intake) -> None:

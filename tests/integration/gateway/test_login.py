@@ -7,6 +7,7 @@ import pytest
 
 from discordproxy_gateway import worker
 from discordproxy_gateway.cache import GatewayState, Slot, read_state
+from discordproxy_gateway.discord.discord_socket import HAND_OVER
 from discordproxy_gateway.discord.failures import FatalError
 from discordproxy_gateway.store import session_store
 from discordproxy_gateway.store.lease import Leader
@@ -211,6 +212,17 @@ async def test_shards_of_several_groups_do_not_wait_for_each_other(connect, sand
     for number in range(4):
         await eventually(lambda number=number: redis.exists(keys.session(Slot(number, 4))))
     assert sandbox.gateway.stats.violations == []
+
+
+async def test_a_socket_is_closed_if_the_worker_stops_before_the_gate_is_set(start, discord, monkeypatch):
+    async def stalled(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SessionStore, "identified", stalled)
+    running = start()
+    await eventually(lambda: discord.seen["identifies"] == 1)
+    await running.stop()
+    await eventually(lambda: discord.close_codes == [HAND_OVER])
 
 
 class TestGate:

@@ -6,6 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from discordproxy_gateway.discord import bot_client
+from discordproxy_gateway.discord.failures import FatalError
+from discordproxy_gateway.discord.request_errors import describe
 from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.request_permits import NoPermitError, OpenBroker, RequestPermits
 from discordproxy_gateway.worker import GatewayWorker
@@ -18,6 +20,7 @@ from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.eventually import eventually
 from fakes.gateway import BOT, TOKEN
 from fakes.ports import free_port
+from processes.redis_servers import blocking
 
 INTENTS = bot_client.discord.Intents.none().value
 ANSWER = Answer(200, "h1", 5, 4, 1_790_000_001_000, 1.0)
@@ -81,14 +84,59 @@ async def test_a_worker_that_starts_exceeds_no_limit(sandbox: Sandbox, redis, ke
     assert sandbox.ledger.avoidable_429s == 0
 
 
-async def test_without_redis_nothing_is_sent(sandbox):
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [("http://127.0.0.1", "http://127.0.0.1"), ("http://127.0.0.1", "HTTP://LocalHost"), ("/api/", "/api/./")],
+)
+async def test_without_redis_nothing_is_sent(sandbox, written, instead):
+    """However the address of Discord is written."""
+    rest_url = sandbox.rest_url.replace(written, instead)
     url = f"redis://127.0.0.1:{free_port()}"
     bot = bot_client.BotClient(
-        intents=INTENTS, rest_url=sandbox.rest_url, permits=RequestPermits(opener(url, "none"), sandbox.rest_url)
+        intents=INTENTS, rest_url=rest_url, permits=RequestPermits(opener(url, "none"), rest_url)
     )
     try:
-        with pytest.raises(NoPermitError, match="no permit for GET /users/@me"):
+        with pytest.raises(NoPermitError, match="no permit: Redis does not answer") as caught:
             await bot.log_in(TOKEN)
+        assert describe(caught.value) == "no permit: Redis does not answer"
     finally:
         await bot.close()
     assert not sandbox.ledger.records
+
+
+async def test_a_token_that_was_rejected_is_tried(bot, broker, sandbox):
+    """It may be a new one; the broker cannot distinguish the tokens of a bot."""
+    async with broker.acquire(route_of_path("GET", "/users/@me")) as permit:
+        permit.sent()
+        permit.complete(Answer(401, "", None, None, None, None))
+    await bot.log_in(TOKEN)
+    assert [record.status for record in sandbox.ledger.records] == [200]
+
+
+@pytest.mark.parametrize("sandbox", [SandboxConfig(token="another")], indirect=True, ids=["another token"])
+async def test_a_wrong_token_is_reported_although_calls_have_met_it(broker, sandbox, redis, keys, valkey, key_prefix):
+    async with broker.acquire(route_of_path("GET", "/users/@me")) as permit:
+        permit.sent()
+        permit.complete(Answer(401, "", None, None, None, None))
+    options = GatewayOptions(rest_url=sandbox.rest_url, intents=("guilds",))
+    worker = GatewayWorker(redis, keys, TOKEN, options, opener(valkey, key_prefix))
+    async with asyncio.timeout(20):
+        with pytest.raises(FatalError, match="rejected the bot token"):
+            await worker.run(asyncio.Event())
+
+
+async def test_a_cancelled_request_leaves_no_broker(sandbox, own_valkey):
+    permits = RequestPermits(opener(own_valkey.url, "cancelled"), sandbox.rest_url)
+    for turns in (0, 1, 2, 5, 10, 20, 50, 100, 200):
+        bot = bot_client.BotClient(intents=INTENTS, rest_url=sandbox.rest_url, permits=permits)
+        logging_in = asyncio.create_task(bot.log_in(TOKEN))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        logging_in.cancel()
+        await asyncio.sleep(0)
+        logging_in.cancel()  # also while the broker is closed
+        await asyncio.wait([logging_in])
+        await bot.close()
+    await eventually(lambda: not any(task.get_name().startswith("broker-") for task in asyncio.all_tasks()))
+    with blocking(own_valkey.operator_url) as operator:
+        await eventually(lambda: len(operator.client_list()) == 1)

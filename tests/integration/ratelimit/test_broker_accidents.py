@@ -311,6 +311,25 @@ async def test_lost_reply_charges_once(valkey):
     assert len(discord.accepted()) == 5
 
 
+async def test_a_broker_that_is_closed_while_it_connects_leaves_no_task(valkey):
+    connected = False
+    turns = 1
+    while not connected:
+        broker = Broker(connect(valkey), prefix=uuid.uuid4().hex, bot_id="1", decisions=Decisions(CollectorRegistry()))
+        await broker.start()
+        acquiring = asyncio.ensure_future(broker.acquire(role_in(1)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        connected = acquiring.done()
+        if connected:
+            acquiring.result().release()
+        acquiring.cancel()
+        await asyncio.wait([acquiring])
+        await broker.close()
+        turns += 1
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("broker-")] == []
+
+
 async def one_call(broker: Broker, discord: FakeDiscord, *, deadline_s: float = 5.0) -> None:
     async with broker.acquire(role_in(1), asyncio.get_running_loop().time() + deadline_s) as permit:
         permit.sent()
