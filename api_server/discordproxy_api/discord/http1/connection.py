@@ -31,7 +31,7 @@ MAX_INTERIM_RESPONSES = 16
 FRAMING_BYTES = 8
 """Bytes on the wire that one byte of a chunked body may take; more count towards `MAX_HEAD_BYTES`."""
 
-MAX_WRITE_BYTES = 256 * 1024
+MAX_WRITE_BYTES = 128 * 1024
 """Bytes of a request that are written at a time: TLS encrypts at once all that it is given, and keeps it."""
 
 
@@ -137,7 +137,15 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._write_if_possible)
 
     def _write_if_possible(self) -> None:
-        if self._may_write:
+        """Write the next bytes, unless there is something to read first.
+
+        It may be the response of a server that has closed the connection: a write would fail, and nothing be read.
+        """
+        if not self._may_write or self.transport.is_closing():
+            return
+        if self._unread(0):
+            self._loop.call_soon(self._write_if_possible)
+        else:
             self._write_next()
 
     def pause_writing(self) -> None:

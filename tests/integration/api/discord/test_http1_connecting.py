@@ -389,6 +389,10 @@ async def test_a_proxy_that_is_reached_with_tls(authority):
     ):
         for _ in range(3):
             assert (await get(client)).body == b"hello"
+        body = bytes(range(256)) * 20_000
+        assert (await client.exchange("POST", "/x", {}, [body, body]).response()).body == b"hello"
+        assert server.requests[-1].endswith(b"\r\n\r\n" + body + body)
+        assert (await get(client)).body == b"hello"
         assert server.connections == 1
 
 

@@ -327,6 +327,18 @@ def test_a_full_transport_gets_nothing_more(sock):
     assert len(connection.transport.written) == 3 * MAX_WRITE_BYTES
 
 
+def test_what_has_arrived_is_read_before_more_is_written():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection, _ = uploading(ours, bytes(2 * MAX_WRITE_BYTES))
+        theirs.send(b"H")
+        turn()
+        assert len(connection.transport.written) == MAX_WRITE_BYTES
+        ours.recv(1)
+        turn()
+        assert len(connection.transport.written) == 2 * MAX_WRITE_BYTES
+
+
 @pytest.mark.parametrize("end", ["answer", "timeout", "loss"])
 def test_after_the_end_of_an_exchange_nothing_more_is_written(sock, end):
     connection, response = uploading(sock, bytes(3 * MAX_WRITE_BYTES))
