@@ -63,7 +63,7 @@ class RequestPermits:
             until = asyncio.get_running_loop().time() + MAX_WAIT_S
             context.permit = await broker.acquire(route, deadline=until, caller=_CALLER)
             context.permit.sent()
-        except TokenRejectedError:  # perhaps of an earlier token; Discord's answer decides, and calls wait for nothing
+        except TokenRejectedError:  # perhaps an earlier token; calls are refused, so the limit has room
             await self._release(None, context, None)
         except BrokerError as error:
             await self._release(None, context, None)
