@@ -131,7 +131,7 @@ def with_nonce(body: Body, nonce: str) -> bytes:
         return body.data[:start] + new + body.data[end:]
     at = body.data.index(b"{", start) + 1
     added = b'"nonce":' + orjson.dumps(nonce) + b',"enforce_nonce":true' + (b"," if document else b"")
-    return body.data[:at] + added + body.data[at:]
+    return b"".join((body.data[:at], added, memoryview(body.data)[at:]))  # a large body is copied once
 
 
 def takes_nonce(body: Body) -> bool:
