@@ -18,9 +18,9 @@ run: .venv/server.stamp  ## start everything; WORKERS=2 for two API workers; wit
 		DISCORDPROXY_DRAIN_TIMEOUT=$${DISCORDPROXY_DRAIN_TIMEOUT:-3} exec $(BIN)/discordproxyserver --sandbox=auto \
 		--log-console-level WARN $(if $(WORKERS),--workers $(WORKERS))
 
-test: .venv/dev.stamp  ## run all tests, in two processes; JOBS=0 for one
+test: .venv/dev.stamp  ## run all tests, in three processes; JOBS=0 for one
 	@$(MAKE) --no-print-directory generators || echo "no proto generator for this Python: the test that requires it is skipped"
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $${JOBS:-2} --dist loadscope $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $${JOBS:-3} --dist loadscope $(ARGS)
 
 test-redis: .venv/dev.stamp  ## run the tests of broker and gateway against TOPOLOGY=cluster, sentinel, tls or redis70
 	@TOPOLOGY=$${TOPOLOGY:-cluster} $(BIN)/pytest tests/integration/ratelimit tests/integration/gateway \
