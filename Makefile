@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run site screenshots site-installed node-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed languages languages-installed matrix libraries clean
+.PHONY: help run smoke site screenshots site-installed node-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed languages languages-installed matrix libraries clean
 
 help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -18,9 +18,12 @@ run: .venv/server.stamp  ## start everything; WORKERS=2 for two API workers; wit
 		DISCORDPROXY_DRAIN_TIMEOUT=$${DISCORDPROXY_DRAIN_TIMEOUT:-3} exec $(BIN)/discordproxyserver --sandbox=auto \
 		--log-console-level WARN $(if $(WORKERS),--workers $(WORKERS))
 
-test: .venv/dev.stamp  ## run all tests, in three processes; JOBS=0 for one
+test: .venv/dev.stamp  ## run the tests, in two processes; JOBS=0 for one
 	@$(MAKE) --no-print-directory generators || echo "no proto generator for this Python: the test that requires it is skipped"
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $${JOBS:-3} --dist loadscope $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $${JOBS:-2} --dist loadscope -m "not smoke" $(ARGS)
+
+smoke: .venv/dev.stamp  ## run the programs of bench/, chaos/, hostile/ and screenshots/ for a short time, one after another
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/e2e -m smoke $(ARGS)
 
 test-redis: .venv/dev.stamp  ## run the tests of broker and gateway against TOPOLOGY=cluster, sentinel, tls or redis70
 	@TOPOLOGY=$${TOPOLOGY:-cluster} $(BIN)/pytest tests/integration/ratelimit tests/integration/gateway \

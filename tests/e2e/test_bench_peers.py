@@ -21,6 +21,7 @@ OURS = {"Discord Proxy, gRPC", "Discord Proxy, REST port"}
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+@pytest.mark.smoke
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: the benchmarks read /proc")
 @pytest.mark.usefixtures("valkey_binary")
@@ -49,6 +50,7 @@ async def test_it_measures_ours_and_writes_a_page(tmp_path):
         ET.parse(tmp_path / "images" / name)
 
 
+@pytest.mark.smoke
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: the benchmarks read /proc")
 @pytest.mark.usefixtures("valkey_binary")

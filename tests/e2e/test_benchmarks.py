@@ -44,6 +44,7 @@ def medians(figures: dict[str, Any]) -> dict[str, float]:
     return {name: each["median"] for name, each in spreads.items()}
 
 
+@pytest.mark.smoke
 async def test_speed(tmp_path):
     scale = ("--rounds", "2", "--seconds", "0.2", "--callers", *CALLERS, "--profiled-calls", "20", "--peers", "none")
     result = await result_of("bench_speed", *scale, folder=tmp_path)
@@ -73,6 +74,7 @@ async def test_speed(tmp_path):
         assert figures["different"] > 10
 
 
+@pytest.mark.smoke
 async def test_footprint(tmp_path):
     scale = ("--rounds", "1", "--settle", "0", "--seconds", "0.2")
     result = await result_of("bench_footprint", *scale, folder=tmp_path)
@@ -85,6 +87,7 @@ async def test_footprint(tmp_path):
     assert 0 < start["port_open_s"] <= start["serving_s"]
 
 
+@pytest.mark.smoke
 async def test_the_scenarios_workers_reach_their_discord(tmp_path):
     path = str(tmp_path / "judge")
     process = await asyncio.create_subprocess_exec(
@@ -106,6 +109,7 @@ async def test_the_scenarios_workers_reach_their_discord(tmp_path):
         await process.wait()
 
 
+@pytest.mark.smoke
 async def test_libraries(tmp_path):
     scale = ("--scenarios", "quick", "--buckets", "fixed", "--callers", "discord.py", "grpc", "grpc")
     result = await result_of("bench_libraries", *scale, folder=tmp_path)

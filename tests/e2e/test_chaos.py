@@ -10,6 +10,7 @@ DISTURBANCES = (
 )
 
 
+@pytest.mark.smoke
 @pytest.mark.timeout(300)
 async def test_everybody_is_told_the_truth(tmp_path_factory: pytest.TempPathFactory) -> None:
     result = await chaos(6.0, 7, tmp_path_factory.mktemp("c"), only=DISTURBANCES)

@@ -30,6 +30,7 @@ MOST_MIB = 500
 KEPT = 150  # connections to Redis and Discord stay open for the next call
 
 
+@pytest.mark.smoke
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("discord", [SandboxConfig(token=TOKEN, global_limit=None)], indirect=True)
 async def test_hostile_callers(

@@ -24,6 +24,7 @@ def size_of(png: bytes) -> tuple[int, int]:
     return width, height
 
 
+@pytest.mark.smoke
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: the sockets of the server are found in /proc")
 @pytest.mark.usefixtures("valkey_binary")

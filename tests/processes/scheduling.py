@@ -1,7 +1,7 @@
 """The order in which the processes of pytest-xdist take the modules: those that wait beside those that compute.
 
-A test of whole servers waits for their starts, limits and ends most of the time; a unit test computes. Of three
-processes, two begin with the former and one with the latter, so that two cores are rarely idle.
+A test of whole servers waits for their starts, limits and ends most of the time; a unit test computes. Of two
+processes, one begins with the former and the other with the latter, so that a core is rarely idle and rarely shared.
 """
 
 from typing import Any

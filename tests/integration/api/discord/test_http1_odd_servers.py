@@ -160,7 +160,7 @@ async def test_an_exchange_whose_caller_was_cancelled_goes_on(before, between):
 
 @pytest.mark.parametrize("cause", ["timeout", "close"])
 async def test_an_exchange_whose_caller_was_cancelled_may_fail(cause):
-    async with odd_server(silent) as server, client_of(server, timeout_s=0.05 if cause == "timeout" else 30) as client:
+    async with odd_server(silent) as server, client_of(server, timeout_s=30) as client:
         exchange = client.exchange("GET", "/x", {})
         caller = asyncio.create_task(exchange.response())
         await eventually(lambda: server.requests)
@@ -169,6 +169,9 @@ async def test_an_exchange_whose_caller_was_cancelled_may_fail(cause):
             await caller
         if cause == "close":
             client._pool.close()
+        else:
+            [connection] = client._pool._all
+            connection.expire()  # as its timer does
         with pytest.raises(NoAnswerError, match="no answer in time" if cause == "timeout" else "closed"):
             await exchange.response()
         await eventually(lambda: server.open == 0)
