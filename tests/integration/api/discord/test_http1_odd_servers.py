@@ -444,7 +444,7 @@ async def test_slow_bytes_do_not_extend_the_timeout(sent):
             await talk.send(b"x")
             await asyncio.sleep(0.01)
 
-    async with odd_server(drip) as server, client_of(server, timeout_s=0.2) as client:
+    async with odd_server(drip) as server, client_of(server, timeout_s=1.0) as client:
         if b"Content-Length" in sent:
             assert (await get(client)).cut == "lost"
         else:
@@ -455,7 +455,7 @@ async def test_slow_bytes_do_not_extend_the_timeout(sent):
 
 async def test_a_timeout_within_the_body_leaves_the_status():
     head = b"HTTP/1.1 201 Created\r\nX-RateLimit-Remaining: 4\r\nContent-Length: 5\r\n\r\nhel"
-    async with odd_server(once(head, then="stay")) as server, client_of(server, timeout_s=0.2) as client:
+    async with odd_server(once(head, then="stay")) as server, client_of(server, timeout_s=1.0) as client:
         answer = await get(client)
         assert (answer.status, answer.cut, answer.headers["X-RateLimit-Remaining"]) == (201, "lost", "4")
 
