@@ -18,6 +18,7 @@ from processes.balancers import BALANCERS
 from processes.deployment import TOKEN
 from processes.rolling import CHANNELS, SEND, add_channels, rolling_restart, two_workers
 
+pytestmark = pytest.mark.smoke
 EACH = 100
 LIMIT = RouteLimit(limit=5, window_s=1.5, kind="fixed")
 

@@ -2,8 +2,12 @@
 -- GO shuts the gate; the IDENTIFY is charged when it is sent, not for connections that fail earlier.
 -- KEYS[1] budget hash {remaining, reset_at_ms}, KEYS[2] gate of the concurrency group
 -- ARGV[1] floor: refuse at or below it ('' = never refuse), ARGV[2] ms the gate stays shut at most
--- ARGV[3] name of the caller; only it may open the gate again
+-- ARGV[3] name of the caller, shard and fence; only it may open the gate again
+-- ARGV[4] ms until the next IDENTIFY
 -- returns {GO, remaining}, {ASK, 0} budget unknown, {LOW, remaining, ms until reset} or {WAIT, ms}; O(1)
+local function shard_of(name)
+  return string.match(name, '^(.*):')
+end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local budget = redis.call('HMGET', KEYS[1], 'remaining', 'reset_at_ms')
@@ -15,8 +19,11 @@ if ARGV[1] ~= '' and remaining <= tonumber(ARGV[1]) then
   return {'LOW', remaining, reset_at_ms - now_ms}
 end
 if not redis.call('SET', KEYS[2], ARGV[3], 'NX', 'PX', ARGV[2]) then
-  if redis.call('PTTL', KEYS[2]) < 0 then -- a gate always opens again
+  local holder, left_ms = redis.call('GET', KEYS[2]), redis.call('PTTL', KEYS[2])
+  if left_ms < 0 then -- a gate always opens again
     redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  elseif holder ~= ARGV[3] and shard_of(holder) == shard_of(ARGV[3]) and left_ms > tonumber(ARGV[4]) then
+    redis.call('PEXPIRE', KEYS[2], ARGV[4]) -- of the shard's former leader, which can send no IDENTIFY any more
   end
   return {'WAIT', redis.call('PTTL', KEYS[2])}
 end

@@ -109,7 +109,7 @@ class SessionStore:
             floor: number of IDENTIFYs a day that stay unused; None uses all.
         """
         keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
-        arguments = ["" if floor is None else floor, HANDSHAKE_MS, _name_of(lease)]
+        arguments = ["" if floor is None else floor, HANDSHAKE_MS, _name_of(lease), GATE_MS]
         verdict, *numbers = await self._scripts.run("identify", keys, arguments)
         match verdict:
             case b"WAIT":

@@ -254,6 +254,15 @@ class TestGate:
         await store.not_identified(first, 0)
         assert (await store.may_identify(first, 0, 50)).verdict == "WAIT"
 
+    async def test_a_new_leader_does_not_wait_for_the_handshake_of_the_former_one(self, two, redis, keys, scripts):
+        store, first, second = two
+        await store.may_identify(first, 0, 50)
+        await redis.delete(keys.lease(first.slot))
+        successor = await Leader(scripts, keys, first.slot).lead()
+        assert (await store.may_identify(second, 0, 50)).wait_s > GATE_MS / 1000
+        assert 0 < (await store.may_identify(successor, 0, 50)).wait_s <= GATE_MS / 1000
+        assert (await store.may_identify(second, 0, 50)).wait_s <= GATE_MS / 1000
+
     async def test_a_gate_without_an_end_gets_one(self, two, redis, keys):
         store, first, _ = two
         await redis.set(keys.identify_gate(0), "1")
