@@ -94,12 +94,21 @@ class HttpRequest(RequestHead):
             self.connection.resume()
             if self.version == "1.1" and self.headers.get("expect", "").lower() == "100-continue":
                 self.connection.transport.write(CONTINUE)
+            try:
+                await self._wait(check)
+            except BaseException:
+                self.is_reading = False  # until it is answered, which may take a second, little more is received
+                self.drop()
+                raise
+        body, self.body = self.body or b"", b""
+        check(len(body))
+        return body
+
+    async def _wait(self, check: Callable[[int], None]) -> None:
+        """Wait for the whole body."""
         while self.body is None:
             if self._error is not None:
                 raise self._error
             check(len(self._arrived))
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        body, self.body = self.body, b""
-        check(len(body))
-        return body

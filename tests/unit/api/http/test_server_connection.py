@@ -104,7 +104,7 @@ class Served:
         return [int(status) for status in FIRST_LINE.findall(bytes(self.transport.written))]
 
 
-bodies = st.binary(max_size=60)
+bodies = st.binary(max_size=60).filter(lambda body: not FIRST_LINE.search(body))
 targets = st.integers(0, 99).map(lambda number: f"/t{number}")
 
 
@@ -195,6 +195,38 @@ async def test_a_body_that_is_not_read_is_bounded():
     assert served.transport.is_reading
     await served.receive(bytes(1_000_000 - MAX_AHEAD - 1))
     assert [len(body) for _, _, body in served.requests] == [1_000_000]
+
+
+async def test_a_refused_body_is_bounded_until_it_is_answered():
+    served, answering = Served(), asyncio.Event()
+
+    async def refusing(request):
+        with pytest.raises(OverflowError):
+            await request.read(refused_beyond(2 * MAX_AHEAD))
+        await answering.wait()  # some refusals are held back
+        served.connection.respond(request, HttpAnswer(429, {}))
+
+    served.connection._serve = refusing
+    await served.receive(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n")
+    for _ in range(20):
+        if served.transport.is_reading:
+            await served.receive(bytes(MAX_AHEAD))
+    assert served.connection._request.arrived <= 2 * MAX_AHEAD
+    assert not served.transport.is_reading
+    answering.set()
+    await served.receive()
+    assert served.statuses == [429]
+    assert served.transport.is_reading, "the rest is received and dropped"
+
+
+def refused_beyond(limit):
+    """Return a check that refuses a larger body."""
+
+    def check(size):
+        if size > limit:
+            raise OverflowError
+
+    return check
 
 
 async def test_who_does_not_read_answers_gets_no_further_ones():
