@@ -64,7 +64,10 @@ class OnceRelay:
             drop(value)
         if await self._end(slow):
             await self._notes.forget(fingerprint)
-        return None if isinstance(sending.exception(), _RepeatError) else sending.result()
+        try:
+            return None if isinstance(sending.exception(), _RepeatError) else sending.result()
+        finally:
+            del sending  # an error refers to this frame, which would refer to the error: a cycle that keeps the body
 
     async def _require_first(self, value: Value, call: Call) -> None:
         """Raise `_RepeatError` if the same request was made before."""
