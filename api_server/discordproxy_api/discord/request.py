@@ -80,6 +80,10 @@ class Reply:
         return read_json(self.body) if self.body else None
 
 
+MAX_MENDED_BYTES = 8 * 1024 * 1024
+"""Larger JSON with an error is not mended: it would take several times its size in memory."""
+
+
 def read_json(body: bytes) -> Any:
     """Return the JSON of a response of Discord; raises `orjson.JSONDecodeError`.
 
@@ -88,6 +92,8 @@ def read_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as strict:
+        if len(body) > MAX_MENDED_BYTES:
+            raise
         try:
             text = json.dumps(json.loads(body), ensure_ascii=False)
         except (ValueError, RecursionError):

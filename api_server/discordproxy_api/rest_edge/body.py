@@ -148,7 +148,8 @@ def fingerprint_of(body: Body, *identity: str) -> str:
     """Return a one-way name of a request with this body; the boundary of a form does not count."""
     digest = hashlib.sha256("\0".join(identity).encode("utf-8", "replace"))
     if not body.parts:
-        digest.update(b"\0" + body.data)
+        digest.update(b"\0")
+        digest.update(body.data)
     for part in body.parts:
         digest.update(f"\0{part.name}\0{part.filename}\0{part.end - part.start}\0".encode("utf-8", "replace"))
         digest.update(memoryview(body.data)[part.start : part.end])
