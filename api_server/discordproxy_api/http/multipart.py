@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-PAYLOAD = "payload_json"
 MAX_PARTS = 1_000
 
 _BOUNDARY = re.compile(

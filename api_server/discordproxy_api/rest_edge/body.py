@@ -11,8 +11,9 @@ import orjson
 
 from discordproxy_api.access.targets import CHANNEL, GUILD
 from discordproxy_api.contract.translate import OutgoingFile
+from discordproxy_api.discord.form import PAYLOAD
 from discordproxy_api.discord.request import read_json
-from discordproxy_api.http.multipart import PAYLOAD, MultipartError, Part, boundary_of, parts_of
+from discordproxy_api.http.multipart import MultipartError, Part, boundary_of, parts_of
 from discordproxy_api.rest_edge.head import JSON
 
 _JSON = re.compile(r"application/(?:[a-z.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)

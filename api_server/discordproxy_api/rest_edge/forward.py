@@ -124,7 +124,7 @@ class Forward:
         self._background = BackgroundTasks()
         slow = SlowNotes(self._background)
         self._once = OnceRelay(relay, notes, slow, metrics, self._background)
-        self._messages = MessageRelay(rest, notes, slow, metrics, self._background)
+        self._messages = MessageRelay(relay, notes, slow, metrics, self._background)
 
     async def finish(self) -> None:
         """Wait until every undelivered answer is kept."""

@@ -45,14 +45,10 @@ class Relay:
             RelayedError: its status is 4xx or 5xx.
             ApiError: no permit, or no answer.
         """
-        return passed_on(await self._rest.send(request, call, any_status=True))
-
-
-def passed_on(reply: Reply) -> Reply:
-    """Return a response of Discord to be passed on; raises `RelayedError` if its status is 4xx or 5xx."""
-    if reply.status < BAD_REQUEST:
-        return reply
-    raise RelayedError(_error_of(reply), reply)
+        reply = await self._rest.send(request, call, any_status=True)
+        if reply.status < BAD_REQUEST:
+            return reply
+        raise RelayedError(_error_of(reply), reply)
 
 
 def _error_of(reply: Reply) -> ApiError:

@@ -21,6 +21,7 @@ from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.rules.checks import has_control_characters
 from discordproxy_api.contract.steps import NONCE_LENGTH, nonce_of
 from discordproxy_api.contract.translate import OutgoingFile
+from discordproxy_api.discord.form import PAYLOAD
 from discordproxy_api.discord.request import Reply, RestRequest, own_nonce
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.commands.own import OwnCommands
@@ -149,7 +150,7 @@ def _file_errors(request: Any) -> list[FieldError]:
         found.append(FieldError("file_field", "FIELD_CONFLICT", "Must be empty if there is more than one file."))
     if request.file_field and not _FILE_FIELD.fullmatch(request.file_field):
         found.append(FieldError("file_field", "INVALID_NAME", "Must consist of letters, digits and underscores."))
-    if request.file_field == "payload_json":
+    if request.file_field == PAYLOAD:
         found.append(FieldError("file_field", "INVALID_NAME", "This is the name of the body; use `json` instead."))
     if request.files and request.method == "GET":
         found.append(FieldError("files", "FIELD_CONFLICT", "GET has no body."))

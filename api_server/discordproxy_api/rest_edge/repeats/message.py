@@ -8,8 +8,7 @@ from functools import partial
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.discord.request import Reply, RestRequest
-from discordproxy_api.discord.rest import Rest
-from discordproxy_api.rest_edge.relay import passed_on
+from discordproxy_api.rest_edge.relay import Relay
 from discordproxy_api.rest_edge.repeats.unanswered import SlowNotes, UnansweredNotes, Value, drop
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 
@@ -39,9 +38,9 @@ class MessageRelay:
     """
 
     def __init__(
-        self, rest: Rest, notes: UnansweredNotes, slow: SlowNotes, metrics: Metrics, background: BackgroundTasks
+        self, relay: Relay, notes: UnansweredNotes, slow: SlowNotes, metrics: Metrics, background: BackgroundTasks
     ) -> None:
-        self._rest = rest
+        self._relay = relay
         self._notes = notes
         self._slow = slow
         self._metrics = metrics
@@ -61,17 +60,15 @@ class MessageRelay:
         call.before_effect = partial(self._complete, request, message, value)
         slow = self._slow.begin(partial(self.keep, message), call)
         try:
-            reply = passed_on(await self._rest.send(request, call, any_status=True))
+            reply = await self._relay.send(request, call)
         except BaseException:
             drop(value)
             if call.sent != "no":
                 await asyncio.shield(self._background.start(self.keep(message)))
             raise
         finally:
-            writing = self._slow.end(slow)
-            if writing is not None:
-                await asyncio.wait({writing})
-        if message.is_repeat or writing is not None:
+            noted = await self._slow.end(slow)
+        if message.is_repeat or noted:
             await self._notes.forget(message.fingerprint)
         return reply
 

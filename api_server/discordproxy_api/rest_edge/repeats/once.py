@@ -62,7 +62,7 @@ class OnceRelay:
             raise
         finally:
             drop(value)
-        if await self._end(slow):
+        if await self._slow.end(slow):
             await self._notes.forget(fingerprint)
         try:
             return None if isinstance(sending.exception(), _RepeatError) else sending.result()
@@ -74,13 +74,6 @@ class OnceRelay:
         if await self._notes.finish(value):
             raise _RepeatError
         call.trust()
-
-    async def _end(self, slow: SlowNote) -> bool:
-        """End the note of a request; return whether it was written."""
-        writing = self._slow.end(slow)
-        if writing is not None:
-            await asyncio.wait({writing})
-        return writing is not None
 
     async def keep(self, fingerprint: str, reply: Reply) -> None:
         """Keep an answer that its caller did not receive."""
@@ -109,7 +102,7 @@ class OnceRelay:
     async def _keep_answer(self, sending: asyncio.Task[Reply], slow: SlowNote, call: Call, fingerprint: str) -> None:
         """Keep the answer of a request whose caller has gone."""
         await asyncio.wait({sending})
-        noted = await self._end(slow)
+        noted = await self._slow.end(slow)
         if call.sent != "no":
             await self._notes.keep(fingerprint, _outcome_of(sending))
         elif noted:

@@ -111,10 +111,13 @@ class SlowNotes:
         """Write the value now."""
         note.writing = self._background.start(note.keep())
 
-    def end(self, note: SlowNote) -> asyncio.Task[None] | None:
-        """End a note; return the task that writes its value, None if it was not written."""
+    async def end(self, note: SlowNote) -> bool:
+        """End a note, once its value is written if that has begun; return whether it has."""
         self._notes.pop(note, None)
-        return note.writing
+        if note.writing is None:
+            return False
+        await asyncio.wait({note.writing})
+        return True
 
     def _write_due(self) -> None:
         loop = asyncio.get_running_loop()
