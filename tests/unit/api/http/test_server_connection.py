@@ -240,7 +240,11 @@ async def test_who_does_not_read_answers_gets_no_further_ones():
 
 
 async def test_a_request_has_one_answer():
-    served = Served(hold=asyncio.Event())
+    async def waiting(_request):  # also after the answer, as a call that is still logged
+        await asyncio.Event().wait()
+
+    served = Served()
+    served.connection._serve = waiting
     await served.receive(b"GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n")
     first = served.connection._request
     for status in (200, 500):
