@@ -43,6 +43,10 @@ class Position:
     ordinal: int
     entry: str
 
+    def was_stored_after(self, other: "Position") -> bool:
+        """Whether its entry was stored later, whatever the ordinals: a restored stream gives them a second time."""
+        return _time_of(self.entry) > _time_of(other.entry)
+
 
 BEGINNING = Position("", 0, _START)
 """Before the first entry of a stream that may not have begun yet."""
@@ -93,6 +97,11 @@ class Cursor:
         if odd or any(not place.era for place in positions) or not positions:
             raise BadCursorError("this is no cursor of this service: it has no position")
         return cls(positions)
+
+
+def _time_of(entry: str) -> tuple[int, int]:
+    ms, _, number = entry.partition("-")
+    return int(ms), int(number)
 
 
 def _whole(value: Any) -> int:

@@ -90,9 +90,13 @@ class Feed:
 
     def push(self, entry: StreamEntry) -> None:
         """Add an entry that the tail has read; a full feed stops being live."""
-        if not self._live or entry.position.ordinal <= self._newest:
+        if not self._live:
             return
-        if len(self._queue) >= FEED_LENGTH:
+        if entry.position.ordinal <= self._newest.ordinal:
+            if entry.position.was_stored_after(self._newest):  # the stream was restored from older data
+                self._live = False
+                self._wake()
+        elif len(self._queue) >= FEED_LENGTH:
             self._live = False
         elif not self._queue and not self.wanted.passes(entry):
             self.position = entry.position
@@ -140,8 +144,8 @@ class Feed:
         return True
 
     @property
-    def _newest(self) -> int:
-        return self._queue[-1].position.ordinal if self._queue else self.position.ordinal
+    def _newest(self) -> Position:
+        return self._queue[-1].position if self._queue else self.position
 
 
 class Tail:

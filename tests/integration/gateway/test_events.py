@@ -17,7 +17,8 @@ from discordproxy_gateway.events import (
     SubscriberTooSlowError,
     tail,
 )
-from discordproxy_gateway.events.tail import FEED_LENGTH, FOLLOWED_S, Tail
+from discordproxy_gateway.events.cursor import Place, Position
+from discordproxy_gateway.events.tail import FEED_LENGTH, FOLLOWED_S, Feed, Tail
 from discordproxy_gateway.keys import ERAS_KEPT
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
@@ -350,6 +351,7 @@ async def test_a_subscription_after_a_restore_continues(hub, stream, redis):
     async with hub.subscribe(Filter(), earliest=True) as former:
         await stream.add(5)
         await take(former, 5)
+        await eventually(lambda: hub._tails[0].last.ordinal == 5)
         await redis.xtrim(stream.key, maxlen=0, approximate=False)
         stream._count = 2
         await stream.add(1)
@@ -359,6 +361,26 @@ async def test_a_subscription_after_a_restore_continues(hub, stream, redis):
                 await take(former, 1)
             await stream.add(1)
             assert await take(items, 1) == [4]
+
+
+async def test_a_listener_ahead_of_the_tail_gets_the_events_after_a_restore(stream, redis, keys):
+    """They have ordinals that it knows already, of other events."""
+    await stream.add(2)
+    tail = Tail(redis, redis, keys, Place(1, 0))
+    await tail.open()
+    await stream.add(3)
+    feed = Feed(tail, Filter(), Position("epoch", 0, "0-0"), lambda: None)
+    tail.feeds.add(feed)
+    assert await feed.refill()
+    assert [feed.pop().position.ordinal for _ in range(5)] == [1, 2, 3, 4, 5]
+    assert not await feed.refill()  # live now
+    await redis.xtrim(stream.key, maxlen=0, approximate=False)
+    stream._count = 2
+    await stream.add(1)
+    for entry in await tail._next():
+        tail._dispatch_entry(entry)
+    assert await feed.refill()
+    assert feed.pop().position.ordinal == 3
 
 
 async def test_a_listener_is_told_of_a_restored_server(hub, stream, redis):
