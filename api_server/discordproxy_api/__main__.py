@@ -44,7 +44,7 @@ from discordproxy_api.status.health import Health, Probe
 from discordproxy_api.status.reporter import Reporter
 from discordproxy_api.status.status_reader import StatusReader
 from discordproxy_api.tls import Tls, TlsFiles
-from discordproxy_api.wiring import Backend, BotService, Common, bot_service
+from discordproxy_api.wiring.bot_service import Backend, BotService, Common, bot_service
 from discordproxy_gateway.cache import Keys
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.metrics import Decisions

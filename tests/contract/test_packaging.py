@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_api.wiring import HOMEPAGE
+from discordproxy_api.wiring.bot_service import HOMEPAGE
 from processes.deployment import COMMANDS
 from processes.sandboxed_server import SandboxedServer
 

@@ -19,7 +19,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.settings import ApiSettings
-from discordproxy_api.wiring import Backend
+from discordproxy_api.wiring.bot_service import Backend
 from discordproxy_gateway.cache import Keys
 from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.worker import GatewayWorker

@@ -14,7 +14,7 @@ from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.settings import ApiSettings
-from discordproxy_api.wiring import Backend
+from discordproxy_api.wiring.bot_service import Backend
 from discordproxy_gateway.cache import Keys
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.broker import FakeBroker

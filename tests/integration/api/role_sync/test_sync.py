@@ -135,7 +135,7 @@ async def test_fresh_reads_from_discord(guild_of):
 
 
 async def test_counts_come_while_it_runs(guild_of, monkeypatch):
-    monkeypatch.setattr("discordproxy_api.wiring.SyncGuildRoles", partial(SyncGuildRoles, progress_s=0.01))
+    monkeypatch.setattr("discordproxy_api.wiring.bot_service.SyncGuildRoles", partial(SyncGuildRoles, progress_s=0.01))
     async with guild_of(role_world(300, 5, wrong_share=1.0)) as syncs:
         done = await syncs.sync(max_removals=10_000)
         assert done.report.complete

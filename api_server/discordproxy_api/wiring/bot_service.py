@@ -1,4 +1,4 @@
-"""Part of the composition root: wires the objects that serve the calls of one bot."""
+"""Wires the objects that serve the calls of one bot."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -1,0 +1,1 @@
+"""The composition root of an API worker, in parts."""
