@@ -14,12 +14,12 @@ with warnings.catch_warnings():
     import discord as _  # noqa: F401
 
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_api.__main__ import wired
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.settings import ApiSettings
-from discordproxy_api.wiring.bot_service import Backend
+from discordproxy_api.wiring.backends import Backend
+from discordproxy_api.wiring.worker import wired
 from discordproxy_gateway.cache import Keys
 from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.worker import GatewayWorker

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from discordproxy import __version__
 from discordproxy_api.access.permission import Permission
 from discordproxy_api.cached.channel_locator import ChannelLocator
-from discordproxy_api.cached.composite_reads import ComputePermissions, GetVoiceStates
-from discordproxy_api.cached.lookups import LOOKUPS, Caches
+from discordproxy_api.cached.lookups import Caches
 from discordproxy_api.cached.own_writes import OwnWrites
 from discordproxy_api.cached.reads import Read, Reads
 from discordproxy_api.cached.single_flight import SingleFlight
@@ -24,7 +23,6 @@ from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.http import DiscordHttp, HttpOptions
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.rest import Rest
-from discordproxy_api.gateway import GatewayReaders
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
@@ -34,39 +32,24 @@ from discordproxy_api.rest_edge.relay import Relay
 from discordproxy_api.rest_edge.repeats.unanswered import UnansweredNotes
 from discordproxy_api.role_sync.reading import GuildReads
 from discordproxy_api.role_sync.sync_guild_roles import SyncGuildRoles
-from discordproxy_api.rpcs.commands.calls import ListCommands, ReleaseCommands, SyncCommands
 from discordproxy_api.rpcs.commands.own import OwnCommands
-from discordproxy_api.rpcs.composites import (
-    EditMessage,
-    GetInviteTargetUsers,
-    IndexedSearch,
-    SendDirectMessage,
-    SyncMemberRoles,
-)
 from discordproxy_api.rpcs.dm_channels import DmChannels
-from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
-from discordproxy_api.rpcs.procedure import Procedure, StreamProcedure
-from discordproxy_api.rpcs.raw_request import Request
-from discordproxy_api.rpcs.route_policy import RoutePolicy
-from discordproxy_api.rpcs.routed import Routed
+from discordproxy_api.rpcs.interaction_responses import InteractionResponses
+from discordproxy_api.rpcs.procedure import StreamProcedure
 from discordproxy_api.rpcs.subscribe_events import StreamOptions, SubscribeEvents
 from discordproxy_api.settings import ApiSettings
+from discordproxy_api.wiring.backends import Backend
+from discordproxy_api.wiring.procedures import (
+    command_procedures,
+    discord_procedures,
+    interaction_procedures,
+    route_policy,
+)
 from discordproxy_gateway.cache import MemberReader, Overlay
-from discordproxy_ratelimit.broker import Broker
-from discordproxy_ratelimit.process.bot_config import BotConfig
 from discordproxy_ratelimit.process.http_proxy import http_proxy_for
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 
 HOMEPAGE = "https://github.com/discordproxy/discordproxy"
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """State of one bot that all workers share, in Redis. Its creator opens and closes it."""
-
-    bot: BotConfig
-    broker: Broker
-    gateway: GatewayReaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +141,9 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         execution = Execution(permission=permission, app_rate=app_rate, idempotency=idempotency, in_order=in_order)
         unary_calls = UnaryCalls(
             {
-                **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.claims, metrics)),
-                **_command_procedures(contract, commands, owners, command_sync),
-                **_interaction_procedures(
+                **discord_procedures(settings, contract, rest, reads, DmChannels(rest, broker.claims, metrics)),
+                **command_procedures(contract, commands, owners, command_sync),
+                **interaction_procedures(
                     settings, contract, rest, InteractionResponses(rest, gateway.interactions), own_commands
                 ),
             },
@@ -174,7 +157,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             relay=relay,
             responses=InteractionResponses(relay, gateway.interactions),
             own_commands=own_commands,
-            policy=_policy(settings),
+            policy=route_policy(settings),
             uploads=common.uploads,
             execution=execution,
             notes=UnansweredNotes(broker.claims),
@@ -204,72 +187,8 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         yield BotService(backend, rest, idempotency, in_order, forward, unary_calls, streams)
 
 
-def _procedures(
-    settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, reads: Reads, dm_channels: DmChannels
-) -> dict[str, Procedure]:
-    procedures: dict[str, Procedure] = {
-        name: Routed(rpc, rest, users_only=settings.users_only_mentions)
-        for name, rpc in contract.items()
-        if rpc.template is not None and name not in LOOKUPS
-    }
-    cached = {name: Read(contract[name], reads) for name in LOOKUPS}
-    procedures.update(cached)
-    for name in ("EditMessage", "EditWebhookMessage", "EditInteractionResponse"):
-        procedures[name] = EditMessage(contract[name], rest, users_only=settings.users_only_mentions)
-    for name in ("SearchMessages", "SearchThreads"):
-        procedures[name] = IndexedSearch(contract[name], rest)
-    procedures["GetInviteTargetUsers"] = GetInviteTargetUsers(contract["GetInviteTargetUsers"], rest)
-    procedures["SendDirectMessage"] = SendDirectMessage(
-        contract["SendDirectMessage"],
-        contract["SendChannelMessage"],
-        rest,
-        dm_channels,
-        users_only=settings.users_only_mentions,
-    )
-    procedures["SyncMemberRoles"] = SyncMemberRoles(contract["SyncMemberRoles"], rest)
-    procedures["GetVoiceStates"] = GetVoiceStates(contract["GetVoiceStates"], reads)
-    procedures["ComputePermissions"] = ComputePermissions(
-        contract["ComputePermissions"],
-        guild=cached["GetGuild"],
-        channel=cached["GetChannel"],
-        member=cached["GetGuildMember"],
-        user=cached["GetCurrentUser"],
-        now_ms=rest.clock.now_ms,
-    )
-    return procedures
-
-
 def _guild_reads(contract: Mapping[str, Rpc], reads: Reads) -> GuildReads:
     guild, member, user, members = (
         Read(contract[name], reads) for name in ("GetGuild", "GetGuildMember", "GetCurrentUser", "ListGuildMembers")
     )
     return GuildReads(reads, guild=guild, member=member, user=user, members=members)
-
-
-def _command_procedures(
-    contract: Mapping[str, Rpc], commands: DiscordCommands, owners: OwnerTables, sync: CommandSync
-) -> dict[str, Procedure]:
-    return {
-        "SyncCommands": SyncCommands(contract["SyncCommands"], sync, commands),
-        "ListCommands": ListCommands(contract["ListCommands"], commands, owners),
-        "ReleaseCommands": ReleaseCommands(contract["ReleaseCommands"], owners),
-    }
-
-
-def _interaction_procedures(
-    settings: ApiSettings,
-    contract: Mapping[str, Rpc],
-    rest: Rest,
-    responses: InteractionResponses,
-    own_commands: OwnCommands,
-) -> dict[str, Procedure]:
-    """Return the procedures that can send a first response to an interaction."""
-    create = CreateInteractionResponse(
-        contract["CreateInteractionResponse"], responses, users_only=settings.users_only_mentions
-    )
-    request = Request(contract["Request"], rest, responses, _policy(settings), own_commands)
-    return {"Request": request, create.rpc.name: create}
-
-
-def _policy(settings: ApiSettings) -> RoutePolicy:
-    return RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)

@@ -9,12 +9,12 @@ import grpc
 import pytest
 
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_api.__main__ import Worker, wired
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.settings import ApiSettings
-from discordproxy_api.wiring.bot_service import Backend
+from discordproxy_api.wiring.backends import Backend
+from discordproxy_api.wiring.worker import Worker, wired
 from discordproxy_gateway.cache import Keys
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.broker import FakeBroker
