@@ -186,7 +186,7 @@ LIBRARIES = {
 }
 """Discord libraries: those with a version are packages of npm."""
 
-LIBRARIES_OF_CI = ("discord.py", "@discordjs/rest")
+LIBRARIES_OF_CI = ("discord.py", "@discordjs/rest", "discord.js")
 
 
 @nox.session(python=False)

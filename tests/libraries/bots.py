@@ -110,7 +110,7 @@ async def _in_time(story: _Story) -> None:
     story.require((story.content(state), value), ("deferred and edited", "deferred and edited"))
     _, value = await story.command("fetched")
     story.require(value, "with response")
-    option = {"name": "seconds", "type": 10, "value": 1, "focused": True}
+    option = {"name": "seconds", "type": 10, "value": "1", "focused": True}  # as it was typed so far
     await story.use(4, {"id": "1", "name": "slow", "type": 1, "options": [option]}, reports=False)
     await story.command("file")
     state, _ = await story.command("button")

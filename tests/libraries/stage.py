@@ -188,6 +188,7 @@ async def stage(settings: Mapping[str, str], config: SandboxConfig, *, keyed: bo
             async with Process(*command, env=environment, cwd=Path(folder)) as server:
                 await server.line(r"Discord Proxy .* is ready")
                 await eventually(lambda: all(map(_is_ready, pages)))  # the server is ready with its first worker
+                await eventually(lambda: sandbox.gateway.stats.identifies > 0)  # so that it makes no request meanwhile
                 url = f"http://127.0.0.1:{rest_port}"
                 base = f"{url}/key={key}" if keyed else url
                 yield Stage(sandbox, received, url, pages, server, key, base)
