@@ -42,7 +42,7 @@ gRPC's `stop` returns."""
 MIN_PING_INTERVAL_MS = 5_000
 """Callers and load balancers may ping this often; gRPC closes connections that ping more often.
 
-Many ping every ten seconds, the least that Go permits: with the same value here, jitter would close their connections."""
+Many ping every ten seconds, the least that Go permits: with the same value here, jitter would end connections."""
 
 NEVER_MS = 2**31 - 1
 """gRPC's value for no pings."""
