@@ -79,6 +79,10 @@ class MessageRelay:
     async def _complete(self, request: RestRequest, message: NoncedMessage, value: Value) -> None:
         """Set the body of a message that is about to leave, with the nonce that is now known."""
         earlier = await self._notes.finish(value)
+        if (
+            earlier
+        ):  # read before the wait for the permit, in which the answer to the first message may have been delivered
+            earlier = await self._notes.get(message.fingerprint)
         if earlier:
             self._metrics.resent.labels("same_nonce").inc()
             message.nonce, message.is_repeat = earlier.decode(), True

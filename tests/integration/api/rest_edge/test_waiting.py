@@ -174,6 +174,22 @@ async def test_the_note_of_a_slow_message_ends_with_its_answer(call, monkeypatch
     assert len(call.served.discord.ledger.stored) == 2
 
 
+async def test_an_equal_message_that_comes_while_the_first_is_slow_is_sent(call, monkeypatch):
+    """Its callers may both be there: the first one gets its answer, so the second message is no repeat of it."""
+    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
+    served = call.served
+    served.discord.faults.add(Fault(kind="slow", delay_s=0.5, when="after"))
+    first = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
+    await eventually(lambda: any(key.startswith("unanswered:") for key in served.broker.claims.kept))
+    served.broker.gate.clear()
+    second = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
+    await eventually(lambda: served.broker.waiting == 1)
+    assert (await first).status == 200
+    served.broker.gate.set()
+    assert (await second).document["id"] != (await first).document["id"]
+    assert len(served.discord.ledger.stored) == 2
+
+
 async def test_the_drain_refuses_waiting_calls_and_finishes_those_in_flight(call):
     served = call.served
     served.discord.faults.add(Fault(kind="slow", delay_s=0.7))
