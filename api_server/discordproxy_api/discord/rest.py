@@ -194,19 +194,24 @@ class Rest:
         if end.outcome is None:
             return None
         now = asyncio.get_running_loop().time()
-        tries.retry_of = tries.permit if end.outcome is Outcome.LIMITED else None
+        limited = end.outcome is Outcome.LIMITED
+        tries.retry_of = tries.permit if limited else None
+        time_left_s = call.deadline_at - now
+        if limited and call.max_wait_s is not None:
+            time_left_s = min(time_left_s, call.max_wait_s - tries.waited_s)
         pause_s = pause_before_repeat(
             end.outcome,
             request.repeat,
             self._policy,
             attempt=tries.count(end.outcome),
             since_first_s=0.0 if tries.first_sent_at is None else now - tries.first_sent_at,
-            time_left_s=call.deadline_at - now,
+            time_left_s=time_left_s,
             retry_after_s=end.retry_after_s or 0.0,
             chance=self._jitter(),
         )
         if pause_s is not None:
             self._metrics.repeats.labels(end.outcome.value).inc()
+            tries.waited_s += pause_s if limited else 0.0
         return pause_s
 
     async def _attempt(self, request: RestRequest, call: Call, tries: _Tries) -> Reply | FailedAttempt:
