@@ -19,7 +19,7 @@ from discordproxy_ratelimit.route import Route, route_of
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import Fleet, fleet
-from strategies.discord_limits import FakeDiscord, around
+from strategies.discord_limits import FakeDiscord, Hidden, around
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
 
@@ -187,6 +187,33 @@ def test_sub_limit_leaves_the_rest_of_the_route_alone(valkey):
             return clock.now - began
 
     assert run(story(), clock) < 2
+
+
+@pytest.mark.parametrize("scope", ["user", "shared"])
+def test_calls_that_wait_for_a_sub_limit_hold_up_no_other_route_of_the_bucket(valkey, scope):
+    """They came first, and the bucket has tokens."""
+    clock = VirtualClock()
+    renames = Hidden(FixedWindow(2, 600.0), applies=lambda route: route == rename, scope=scope)
+    discord = FakeDiscord(hash_of=lambda _: "edit", limiter=lambda _: FixedWindow(5, 5.0), hidden=[renames])
+    rename = route_of("PATCH", "/channels/{channel_id}", {"channel_id": "1"}, body_keys={"name"})
+    other = route_of("PATCH", "/channels/{channel_id}", {"channel_id": "1"}, body_keys={"position"})
+    waits_s = []
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 2, clock=clock) as workers:
+            renaming = [asyncio.create_task(workers.send(n % 2, rename, n)) for n in range(6)]
+            began = clock.now
+            assert await asyncio.gather(*(workers.send(n % 2, other) for n in range(6))) == [200] * 6
+            assert clock.now - began < 15
+            for number in range(30):
+                await asyncio.sleep(45)
+                began = clock.now
+                assert await workers.send(number % 2, other) == 200
+                waits_s.append(clock.now - began)
+            assert await asyncio.gather(*renaming) == [200] * 6
+
+    run(story(), clock)
+    assert max(waits_s) < 6
 
 
 def test_global_429_stops_everybody_at_once(valkey):
