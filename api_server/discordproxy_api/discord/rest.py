@@ -46,10 +46,6 @@ OnAccepted = Callable[[RestRequest, Reply, float], Coroutine[Any, Any, None] | N
 
 UNAUTHORIZED = 401
 
-REFUSAL_S = 0.1
-"""A wait for a permit ends so long before the caller's deadline, so that the refusal still reaches the caller. Else the
-caller's own timer ends the call, and the caller does not know that nothing was sent."""
-
 _caller = lru_cache(maxsize=4096)(Caller)
 
 
@@ -251,8 +247,7 @@ class Rest:
                 self._idle = None
 
     def _permit(self, request: RestRequest, call: Call, tries: _Tries) -> Awaitable[Permit]:
-        left_s = call.deadline_at - asyncio.get_running_loop().time()
-        deadline = call.deadline_at - min(REFUSAL_S, max(0.0, left_s) / 10)
+        deadline = call.waits_until(asyncio.get_running_loop().time())
         if request.repeat is Repeat.NONCE and call.in_doubt and tries.first_sent_at is not None:
             deadline = min(deadline, tries.first_sent_at + NONCE_WINDOW_S)
         permit = self._broker.acquire(

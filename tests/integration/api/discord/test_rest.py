@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.call import REFUSAL_S, Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
@@ -16,7 +16,7 @@ from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.http import DiscordHttp, HttpOptions
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import RestRequest
-from discordproxy_api.discord.rest import REFUSAL_S, Rest
+from discordproxy_api.discord.rest import Rest
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.route import route_of
 from fakes.broker import FakeBroker
