@@ -15,7 +15,7 @@ from discordproxy_ratelimit.errors import (
     WaitRefusedError,
 )
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.route import Route, route_of
+from discordproxy_ratelimit.route import Route, route_of, route_of_path
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import Fleet, fleet
@@ -306,6 +306,34 @@ def test_refused_token_stops_the_bot_and_one_call_a_minute_tries(valkey):
 
     run(story(), clock)
     assert len([arrival for arrival in discord.arrivals if arrival.status == 401]) <= 6
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/oauth2/@me",
+        "/users/@me/connections",
+        "/users/@me/applications/1/role-connection",
+        "/users/@me/guilds/1/member",
+    ],
+)
+def test_a_401_of_a_route_for_users_does_not_stop_the_bot(valkey, path):
+    """Discord answers the token of a bot there with 401."""
+    clock = VirtualClock()
+    discord = FakeDiscord(limiter=lambda _: FixedWindow(50, 1.0))
+    discord.faults.append(lambda route: None if route == role_in(1) else Answer(401))
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 2, clock=clock) as workers:
+            assert await workers.send(0, route_of_path("GET", path)) == 401
+            await asyncio.sleep(0.1)
+            assert await workers.send(1, role_in(1)) == 200
+            assert await workers.send(0, route_of_path("GET", path, bearer="a user's")) == 401
+            await asyncio.sleep(0.1)
+            with pytest.raises(TokenRejectedError):
+                await workers.send(1, route_of_path("GET", path, bearer="a user's"))
+
+    run(story(), clock)
 
 
 def test_deleted_webhook_is_not_called_again(valkey):

@@ -293,7 +293,7 @@ class Rest:
         answer = read_answer(status, dict(response.headers), response.body, lower_case_names=True)
         if answer.from_discord:
             self.clock.observe(response.headers.get("date"))
-            if status < TOO_MANY and request.route.credential == "bot":
+            if status < TOO_MANY and request.route.credential == "bot" and not request.route.of_user:
                 self.token_refused = status == UNAUTHORIZED
         attempt.answered = True
         if OK <= status < MULTIPLE_CHOICES:
