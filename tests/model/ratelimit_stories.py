@@ -3,7 +3,20 @@
 from typing import Any
 
 from model.ratelimit_bucket import SECOND
-from model.ratelimit_steps import Acquire, Call, Cancel, Complete, Moves, Pass, Restart, Restore, Says, Serve, Sign
+from model.ratelimit_steps import (
+    Acquire,
+    Adopt,
+    Call,
+    Cancel,
+    Complete,
+    Moves,
+    Pass,
+    Restart,
+    Restore,
+    Says,
+    Serve,
+    Sign,
+)
 
 
 def call(*happens: Any, worker: int = 0) -> Call:
@@ -55,6 +68,15 @@ STORIES: dict[str, tuple[Any, ...]] = {
         call(*[Serve(pick) for pick in range(4)]),
         call(*[Complete(pick) for pick in range(3)]),
         call(Acquire(0), Acquire(1)),
+    ),
+    "a call of the first lane is adopted in the step that serves it": (
+        *FIRST_TWO_ROUTES_ARE_KNOWN,
+        call(Acquire(0)),
+        call(Complete(0, Says("paused", 429, retry_us=0))),
+        *[call(Acquire(1))] * 3,
+        call(Acquire(0)),
+        call(Acquire(1)),
+        call(Serve(3), Adopt(0, 0, exempt=False)),
     ),
     "a global 429 comes while a bucket waits for its window": (
         *FIRST_TWO_ROUTES_ARE_KNOWN,
