@@ -29,7 +29,8 @@ class Answer:
         status: HTTP status; 0 without a response.
         hash: Discord's bucket hash; None without valid bucket headers.
         limit, remaining: of that bucket.
-        reset_ms: Discord's `Reset`, Unix time in ms; distinguishes and orders windows, but is not used as a clock.
+        reset_ms: Discord's `Reset`, Unix time in ms, 0 without; distinguishes and orders windows, but is not used as a
+            clock.
         reset_after_s: until all tokens are back.
         retry_after_s: of a 429, the larger of header and body; None without either.
         scope: of a 429: `user`, `global`, `shared`; empty otherwise.
@@ -85,7 +86,7 @@ def read_answer(
 MAX_NUMBER = 1e12
 """A larger number in a header is broken."""
 
-BUCKET_NUMBERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-reset-after")
+BUCKET_NUMBERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset-after")
 
 WANTED = {
     "x-ratelimit-limit",
@@ -130,7 +131,8 @@ def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
     if not name or not name.isascii() or "|" in name:
         return {}
     try:
-        limit, remaining, reset, after = (*map(float, map(headers.__getitem__, BUCKET_NUMBERS)),)
+        limit, remaining, after = (*map(float, map(headers.__getitem__, BUCKET_NUMBERS)),)
+        reset = float(headers.get("x-ratelimit-reset", 0))
     except (LookupError, ValueError):
         return {}
     if not (1 <= limit <= MAX_NUMBER and 0 <= remaining <= MAX_NUMBER and 0 <= reset <= MAX_NUMBER):

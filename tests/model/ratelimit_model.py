@@ -343,7 +343,7 @@ class Model:
         return [self.bucket(bucket).told(self.now) if with_state else "", after, other, hash_]
 
     def _c(self, record_id: str, route: str, lane: str, bucket: str, a: dict[str, Any], learned: str) -> list[Any]:
-        if a["rtt_us"] > 0 and a.get("hash"):
+        if a["rtt_us"] > 0 and a.get("hash") and a["rid"] > 0:
             self.globally.saw_ways(self.now, a)
         entry = self._settle(record_id, a)
         self._learn(route, bucket, a, learned)

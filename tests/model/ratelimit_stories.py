@@ -55,6 +55,24 @@ STORIES: dict[str, tuple[Any, ...]] = {
         call(Complete(0), Complete(1)),
         call(Serve(0), Serve(1)),
     ),
+    "answers come without Reset": (
+        call(Acquire(0)),
+        *(
+            step
+            for remaining, after_us, passes_us in (
+                *((4, 2 * SECOND, 100_000), (3, 1_900_000, 100_000), (2, 1_500_000, 0), (3, 1_900_000, 2 * SECOND)),
+                *((4, 2 * SECOND, 400_000), (0, 250_000, 100_000), (0, 150_000, 500_000), (4, 2 * SECOND, 0)),
+            )
+            for step in (
+                call(Acquire(0), Acquire(0)),
+                call(Complete(0, Says(hash=0, remaining=remaining, rid_ms=-(10**15), after_us=after_us))),
+                Pass(passes_us),
+                call(Sign("n")),
+            )
+        ),
+        call(*[Complete(pick) for pick in range(3)]),
+        call(*[Acquire(0)] * 3),
+    ),
     "the first lane of a bucket pauses, and another one passes it": (
         *FIRST_TWO_ROUTES_ARE_KNOWN,
         call(*[Acquire(0)] * 3),
