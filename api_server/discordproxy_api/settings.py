@@ -11,8 +11,12 @@ from discordproxy_ratelimit.settings import SharedSettings
 
 MIB = 1024 * 1024
 
-Seconds = Annotated[float, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0, le=1_000_000)]
+"""gRPC counts milliseconds in 32 bits."""
+
+Timeout = Annotated[float, Field(ge=0.01, le=86_400)]
+Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Memory = Annotated[int, Field(ge=1, le=2**50)]
 
 HONCHO = "HONCHO_PROCESS_NAME"
 """Set by honcho, which kills processes five seconds after the stop signal."""
@@ -60,7 +64,7 @@ class ApiSettings(SharedSettings):
         (),
         description="JSON list of host names of the REST port besides localhost and addresses, if no key is required",
     )
-    worker: Annotated[int, Field(ge=0)] = Field(
+    worker: Annotated[int, Field(ge=0, le=65_535)] = Field(
         default_factory=default_worker,
         description="number of this worker on its machine, from 0; set by discordproxyserver or honcho",
     )
@@ -89,10 +93,10 @@ class ApiSettings(SharedSettings):
         default=False, description="whether the audit log contains message content, which may be private"
     )
 
-    http_timeout: Seconds = Field(
+    http_timeout: Timeout = Field(
         30.0, description="timeout of a request to Discord in seconds; longer for uploads, by size"
     )
-    connect_timeout: Seconds = Field(5.0, description="timeout of a new connection to Discord in seconds")
+    connect_timeout: Timeout = Field(5.0, description="timeout of a new connection to Discord in seconds")
     retries: Annotated[int, Field(ge=0, le=20)] = Field(
         4, description="maximum number of retries of a request to Discord, if a retry is safe"
     )
@@ -118,14 +122,14 @@ class ApiSettings(SharedSettings):
     event_heartbeat: Annotated[float, Field(ge=0.05, le=300)] = Field(
         15.0, description="seconds without events after which a subscriber gets a heartbeat"
     )
-    event_stream_life: Annotated[float, Field(ge=1)] = Field(
+    event_stream_life: Annotated[float, Field(ge=1, le=1_000_000)] = Field(
         3_600.0, description="maximum age of an event stream in seconds, so that load balancers can move it"
     )
-    event_patience: Annotated[float, Field(ge=1)] = Field(
+    event_patience: Annotated[float, Field(ge=1, le=1_000_000)] = Field(
         60.0, description="seconds after which the stream of a subscriber that does not read is ended"
     )
     max_message_bytes: Positive = Field(32 * MIB, description="maximum size of a request in bytes")
-    max_upload_bytes: Positive = Field(
+    max_upload_bytes: Memory = Field(
         96 * MIB,
         description="memory of a worker for requests larger than 256 KiB, in bytes; further ones wait or are refused",
     )
@@ -135,9 +139,11 @@ class ApiSettings(SharedSettings):
     cache_max_age: Seconds = Field(
         60.0, description="maximum age in seconds of cached answers; older ones are read from Discord; 0: no caching"
     )
-    idempotency_ttl: Seconds = Field(86_400.0, description="seconds for which results of idempotency keys are kept")
+    idempotency_ttl: Annotated[float, Field(ge=1, le=100_000_000)] = Field(
+        86_400.0, description="seconds for which results of idempotency keys are kept"
+    )
 
-    idempotency_bytes: Positive = Field(
+    idempotency_bytes: Memory = Field(
         128 * MIB, description="memory in Redis for idempotency keys and results of one application, in bytes"
     )
 
@@ -188,10 +194,17 @@ class ApiSettings(SharedSettings):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        if self.http_port and self.port in range(self.http_port, self.http_port + max(self.workers, self.worker + 1)):
+        pages = range(self.http_port, self.http_port + max(self.workers, self.worker + 1)) if self.http_port else ()
+        for port, use, variable in ((self.port, "gRPC", "PORT"), (self.rest_port, "Discord's API", "REST_PORT")):
+            if port in pages:
+                raise ValueError(
+                    f"DISCORDPROXY_HTTP_PORT is {self.http_port}: the workers' HTTP ports, one each from there on, "
+                    f"include {port}, the port for {use}; set another port there or in DISCORDPROXY_{variable}"
+                )
+        if self.rest_port and self.rest_port == self.port:  # workers share both, so both could listen
             raise ValueError(
-                f"DISCORDPROXY_HTTP_PORT is {self.http_port}: the workers' HTTP ports, one each from there on, include "
-                f"{self.port}, the port for gRPC; set another port there or in DISCORDPROXY_PORT"
+                f"DISCORDPROXY_REST_PORT is {self.rest_port}, the port for gRPC; set another port there or in "
+                "DISCORDPROXY_PORT"
             )
         return self
 

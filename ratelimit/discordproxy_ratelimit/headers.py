@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_WAIT_S = 7 * 24 * 3600.0
-"""Longer waits are invalid."""
+"""Longer waits are implausible."""
+
+IMPLAUSIBLE_WAIT_S = 3600.0
+"""The wait in place of an implausible one: no flood of requests if it was meant, no block of a week if it was not."""
 
 ERRORS = 400
 """Statuses from here on are errors."""
@@ -26,7 +29,8 @@ class Answer:
         status: HTTP status; 0 without a response.
         hash: Discord's bucket hash; None without valid bucket headers.
         limit, remaining: of that bucket.
-        reset_ms: Discord's `Reset`, Unix time in ms; distinguishes and orders windows, but is not used as a clock.
+        reset_ms: Discord's `Reset`, Unix time in ms, 0 without; distinguishes and orders windows, but is not used as a
+            clock.
         reset_after_s: until all tokens are back.
         retry_after_s: of a 429, the larger of header and body; None without either.
         scope: of a 429: `user`, `global`, `shared`; empty otherwise.
@@ -82,7 +86,7 @@ def read_answer(
 MAX_NUMBER = 1e12
 """A larger number in a header is broken."""
 
-BUCKET_NUMBERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-reset-after")
+BUCKET_NUMBERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset-after")
 
 WANTED = {
     "x-ratelimit-limit",
@@ -113,38 +117,53 @@ def _number(text: Any, *, maximum: float = MAX_NUMBER) -> float | None:
     return number if math.isfinite(number) and 0 <= number <= maximum else None
 
 
+def _is_endless(text: Any) -> bool:
+    try:
+        return float(text) > MAX_WAIT_S
+    except OverflowError:
+        return True
+    except (TypeError, ValueError):
+        return False
+
+
 def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
     name = headers.get("x-ratelimit-bucket")
     if not name or not name.isascii() or "|" in name:
         return {}
     try:
-        limit, remaining, reset, after = (*map(float, map(headers.__getitem__, BUCKET_NUMBERS)),)
+        limit, remaining, after = (*map(float, map(headers.__getitem__, BUCKET_NUMBERS)),)
+        reset = float(headers.get("x-ratelimit-reset", 0))
     except (LookupError, ValueError):
         return {}
     if not (1 <= limit <= MAX_NUMBER and 0 <= remaining <= MAX_NUMBER and 0 <= reset <= MAX_NUMBER):
         return {}
-    if not 0 <= after <= MAX_WAIT_S:
+    if not 0 <= after <= MAX_NUMBER:
         return {}
+    if after > MAX_WAIT_S:
+        reset, after = reset - after + IMPLAUSIBLE_WAIT_S, IMPLAUSIBLE_WAIT_S
     return {
         "hash": name[:100],
         "limit": int(limit),
         "remaining": min(int(remaining), int(limit)),
-        "reset_ms": round(reset * 1000),
+        "reset_ms": max(0, round(reset * 1000)),
         "reset_after_s": after,
     }
 
 
 def retry_after_s(headers: Mapping[str, str], document: Mapping[str, Any] | None = None) -> float | None:
-    """Return the wait in seconds that a response advises; None if it advises none, or one of more than a week.
+    """Return the wait in seconds that a response advises; None if it advises none.
 
-    Header and body can disagree a thousandfold; the larger one is right (observed on announcement edits).
+    Header and body can disagree a thousandfold; the larger one is right (observed on announcement edits). One of more
+    than a week is not, unless it is the only one: then `IMPLAUSIBLE_WAIT_S` is returned.
 
     Args:
         headers: with names in lower case, or found in any case.
         document: the JSON object in the body, if there is one.
     """
-    header = _number(headers.get("retry-after"), maximum=MAX_WAIT_S)
-    precise = _number(document.get("retry_after"), maximum=MAX_WAIT_S) if document else None
+    texts = headers.get("retry-after"), document.get("retry_after") if document else None
+    header, precise = (_number(text, maximum=MAX_WAIT_S) for text in texts)
+    if header is None and precise is None:
+        return IMPLAUSIBLE_WAIT_S if any(map(_is_endless, texts)) else None
     if header is None or precise is None:
         return header if precise is None else precise
     return precise if header <= precise + 1 else header  # the header may be the same number, rounded up

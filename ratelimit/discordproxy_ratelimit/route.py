@@ -65,6 +65,12 @@ PARAMETER_AFTER_PARAMETER = {
     "emoji_name": "user_id",
     "guild_scheduled_event_id": "guild_scheduled_event_exception_id",
 }
+USER_ROUTES = (
+    *("/oauth2/@me", "/oauth2/userinfo", "/users/@me/connections", "/users/@me/applications/"),
+    *("/users/@me/guilds/{guild_id}/member", "/channels/{channel_id}/recipients/"),
+)
+"""Beginnings of the templates that require a user's OAuth2 token: Discord answers a bot's token with 401."""
+
 FREE_TEXT = {"webhook_token", "interaction_token"}
 WORDS = {
     "@me",
@@ -105,6 +111,7 @@ class Route:
         resource: fingerprint of method and concrete path; stored when Discord refuses it.
         lane: name of the queue in which the call waits.
         by_token: whether a token in the path authorises the call, so that a refusal does not concern the bot.
+        of_user: whether Discord requires a user's token, so that a 401 does not concern the bot's.
     """
 
     name: str
@@ -115,15 +122,22 @@ class Route:
     resource: str = ""
     lane: str = field(init=False, repr=False, compare=False)
     by_token: bool = field(init=False, repr=False, compare=False)
+    of_user: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lane", f"{self.name}|{self.major}")  # both are read many times a call
         object.__setattr__(self, "by_token", names_token(self.name))
+        object.__setattr__(self, "of_user", requires_user(self.name.partition(" ")[2]))
 
 
 def names_token(template: str) -> bool:
     """Return whether a token in the path authorises the calls of a route, so that Discord requires no other."""
     return "_token}" in template
+
+
+def requires_user(template: str) -> bool:
+    """Return whether the calls of a route require a user's OAuth2 token."""
+    return template.startswith(USER_ROUTES)
 
 
 def fingerprint(text: str) -> str:

@@ -23,16 +23,19 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from typing_extensions import Self
 
 from discordproxy_ratelimit.process.bot_config import BotConfig, check_token, read_bots, read_token, trimmed
 from discordproxy_ratelimit.process.exit_status import USAGE
+from discordproxy_ratelimit.process.redaction import Redaction
 from discordproxy_ratelimit.process.streams import complain
 from discordproxy_ratelimit.redis import url as redis_url
 
 PREFIX = "DISCORDPROXY_"
+
+_redacted = Redaction()
 
 CLIENT_VARIABLES = frozenset(
     PREFIX + name
@@ -44,6 +47,9 @@ _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 """Value of the variables that Kubernetes sets for each service; a service `discordproxy` has DISCORDPROXY_PORT."""
 _SERVICE_VARIABLE = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 
+_UNPARSED = re.compile(r'error parsing value for field "(\w+)"')
+"""Text of a SettingsError."""
+
 TOKEN_MISSING = "token_missing"  # noqa: S105 - the kind of an error
 
 
@@ -53,11 +59,16 @@ def _checked_redis_url(url: SecretStr) -> SecretStr:
     return url
 
 
-def _web_url(*schemes: str) -> AfterValidator:
+def _web_url(*schemes: str, plain: bool = False) -> AfterValidator:
+    """Return the check of a URL; a plain one has neither credentials nor a query, which no request would carry."""
+
     def check(url: str) -> str:
         parts = urlsplit(url)
         if url and (parts.scheme not in schemes or not parts.hostname):
             raise ValueError(f"a URL starting with {' or '.join(f'{scheme}://' for scheme in schemes)} is needed")
+        _ = parts.port  # raises ValueError if it is out of range
+        if plain and (parts.query or parts.fragment or "@" in parts.netloc):
+            raise ValueError("a URL without user, query and fragment is needed")
         return url.rstrip("/")
 
     return AfterValidator(check)
@@ -115,7 +126,7 @@ class SharedSettings(BaseSettings):
     bot: str = Field(
         "", description="which of several bots this gateway worker connects; the launcher sets it; unset: the first"
     )
-    discord_url: Annotated[str, _web_url("https", "http")] = Field(
+    discord_url: Annotated[str, _web_url("https", "http", plain=True)] = Field(
         "https://discord.com/api/v10", description="base of Discord's REST API, version included"
     )
     gateway_url: Annotated[str, _web_url("wss", "ws")] = Field(
@@ -128,7 +139,7 @@ class SharedSettings(BaseSettings):
     key_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,40}$")] = Field(
         "dp", description="first part of every key in Redis, so that several deployments can share a server"
     )
-    global_limit: Annotated[int, Field(ge=1)] = Field(
+    global_limit: Annotated[int, Field(ge=1, le=100_000)] = Field(
         50, description="Discord's global rate limit of the bot, requests per second; higher for large bots"
     )
     egress: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = Field(
@@ -236,9 +247,20 @@ def load(kind: type[Settings]) -> Settings:
         return kind()
     except ValidationError as error:
         complain(f"ERROR: {explain(error, kind)}")  # logging is not set up yet
-    except (SettingsError, OSError) as error:  # their text may quote a value
+    except SettingsError as error:
+        complain(f"ERROR: {_explain_unparsed(error, kind)}")
+    except OSError as error:
         complain(f"ERROR: the settings cannot be read ({type(error).__name__}); check .env")
     raise SystemExit(USAGE)
+
+
+def _explain_unparsed(error: SettingsError, kind: type[BaseSettings]) -> str:
+    """Return one line about a list that is no JSON; the library's text names the field, its cause quotes the value."""
+    found = _UNPARSED.search(str(error))
+    field = kind.model_fields.get(found[1]) if found else None
+    if not found or field is None:
+        return f"the settings cannot be read ({type(error).__name__}); check .env"
+    return f'{PREFIX}{found[1].upper()}: must be JSON, such as ["one", "two"]; it is the {field.description}'
 
 
 def unknown_variables(*kinds: type[BaseSettings]) -> Iterator[str]:
@@ -270,7 +292,8 @@ def explain(error: ValidationError, kind: type[BaseSettings]) -> str:
     if field is None:  # of several fields or an aliased one; its text names the variable
         return " ".join(message.split()) + rest
     secret = "SecretStr" in str(field.annotation)
-    value = "" if secret else f" is {str(first['input'])[:80]!r}"
-    default = f" (default: {field.default})" if field.default not in ("", None) and not secret else ""
+    value = "" if secret else f" is {_redacted(str(first['input'])[:80])!r}"
+    has_default = field.default not in ("", None, PydanticUndefined) and not secret
+    default = f" (default: {field.default})" if has_default else ""
     variable = f"{PREFIX}{str(first['loc'][0]).upper()}"
     return " ".join(f"{variable}{value}: {message}; it is the {field.description}{default}{rest}".split())

@@ -7,6 +7,7 @@ from typing import Any
 SECOND, MINUTE = 1_000_000, 60_000_000
 GUARD_US = 1000
 SAME_RESET_MS = 5
+VAGUE_MS = 300
 LARGE, MAX_PROVEN = 10, 1000
 
 
@@ -94,32 +95,35 @@ class Bucket:
         """Apply an answer unless it belongs to an earlier window."""
         limit, remaining, rid, after = (answer[name] for name in ("limit", "remaining", "rid", "after_us"))
         reset, moved = now - answer["age_us"] + after + GUARD_US - sure_latency, self.limit != limit
+        vague = rid == 0
+        rid = (now - answer["age_us"] + after) // 1000 if vague else rid
         used = max(1, limit - remaining)
         least, most = max(1, (after - 500) / used), max(1, after / (used - 1) if used > 1 else after + 500)
-        if self.limit is not None and rid < self.rid - SAME_RESET_MS:
+        if self.limit is not None and rid < self.rid - SAME_RESET_MS and not vague:
             return
-        if self.limit is None or rid > self.rid + SAME_RESET_MS:
+        later = rid > self.rid + (VAGUE_MS if vague else SAME_RESET_MS) or (vague and self.reset == 0)
+        if self.limit is None or later:
             still_open = rid - after / 1000 < self.rid
             if self.limit is None:
                 self.opened = now
-            elif still_open and not moved and (rid - self.rid) * 1000 >= least / 2:
+            elif still_open and not moved and not vague and (rid - self.rid) * 1000 >= least / 2:
                 self.leaky = True
             self.remaining, self.reset, self.rid = remaining, reset, rid
         else:
-            self._learn_more(remaining, reset, after)
+            self._learn_more(remaining, reset, after, vague=vague)
         if moved:
             self.limit, self.step, self.period = limit, None, None
         self.step = min(max(self.step or least, least), most)
         if not self.leaky:
             self.period = max(self.period or 1, after)
 
-    def _learn_more(self, remaining: int, reset: float, after: int) -> None:
+    def _learn_more(self, remaining: int, reset: float, after: int, *, vague: bool) -> None:
         """The same window once more: numbers only get worse, and an end that does not move is a fixed window's."""
-        if self.leaky and self.limit > 1 and after > 0:
+        if self.leaky and self.limit > 1 and after > 0 and not vague:
             self.leaky, self.remaining = False, min(remaining, self.remaining)
         if self.reset > 0:
             self.remaining, self.reset = min(self.remaining, remaining), min(self.reset, reset)
-            self.leaky = bool(self.leaky)
+            self.leaky = self.leaky if vague else bool(self.leaky)
 
     def exhaust(self, now: int, retry_us: int) -> None:
         """A 429 of this very bucket: nothing before `retry_us`."""

@@ -156,16 +156,26 @@ class Model:
             self._deliver(record, at)
         return None, False
 
-    def _earlier_lane(self, bucket: str, lane: str) -> str:
-        """Of the lanes that wait for one bucket, the one whose head came first; '' when it is this lane's turn."""
+    def _earlier_lane(self, bucket: str, lane: str, *, behind: bool = False) -> str:
+        """Of the lanes that wait for one bucket and are not held back, the one whose head came first.
+
+        Returns '' when it is this lane's turn; `behind`: it never is.
+        """
         if self.is_headerless(lane.rpartition("|")[0]):
             return ""
         heads, hash_ = self.bucket(bucket).heads, bucket.rpartition("|")[0]
         for other in [other for other in heads if other != lane]:
             if self.routes.get(other.rpartition("|")[0]) != hash_:
                 del heads[other]  # its route has moved to another bucket
-        first = min(heads, key=lambda other: heads[other], default=lane)
+        free = [
+            each for each in heads if (each == lane and not behind) or (each != lane and not self._is_held_back(each))
+        ]
+        first = min(free, key=lambda other: heads[other], default=lane)
         return "" if first == lane else first
+
+    def _is_held_back(self, lane: str) -> bool:
+        second = self.seconds.get(lane)
+        return self.blocks.get(lane, (0, 0, 0))[0] > self.now or bool(second and second.is_closed(self.now))
 
     def _held_back(self, lane: str) -> int:
         return max(self.blocks.get(lane, (0, 0, 0))[0], self.recover)
@@ -223,7 +233,10 @@ class Model:
             if at is None and self._may_be_scheduled(record, later, ahead):
                 at, ahead = later, ahead + 1
             if at is None:
-                return self._come_back(record, later), ""
+                held_back = self._is_held_back(lane)
+                return self._come_back(record, later), self._earlier_lane(
+                    bucket, lane, behind=True
+                ) if held_back else ""
             self.lane(lane).passed(record)
             self._charge(record, bucket)
             record.bucket = bucket
@@ -330,7 +343,7 @@ class Model:
         return [self.bucket(bucket).told(self.now) if with_state else "", after, other, hash_]
 
     def _c(self, record_id: str, route: str, lane: str, bucket: str, a: dict[str, Any], learned: str) -> list[Any]:
-        if a["rtt_us"] > 0 and a.get("hash"):
+        if a["rtt_us"] > 0 and a.get("hash") and a["rid"] > 0:
             self.globally.saw_ways(self.now, a)
         entry = self._settle(record_id, a)
         self._learn(route, bucket, a, learned)

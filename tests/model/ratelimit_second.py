@@ -57,6 +57,10 @@ class Second:
             at = max(at, later or now)
         return (True, None) if at == now else (False, at)
 
+    def is_closed(self, now: int) -> bool:
+        """Whether a limiter lets no call pass now; changes nothing."""
+        return any(now < m.quiet and not self._passes(m, now)[0] for m in self.limiters)
+
     def _passes(self, m: Limiter, now: int) -> tuple[bool, int | None]:
         unanswered = sum(not sent.answered for sent in self.log)
         free_at = sorted(s.answered + m.period for s in self.log if s.answered and s.answered + m.period > now)

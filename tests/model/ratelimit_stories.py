@@ -3,7 +3,20 @@
 from typing import Any
 
 from model.ratelimit_bucket import SECOND
-from model.ratelimit_steps import Acquire, Call, Cancel, Complete, Moves, Pass, Restart, Restore, Says, Serve, Sign
+from model.ratelimit_steps import (
+    Acquire,
+    Adopt,
+    Call,
+    Cancel,
+    Complete,
+    Moves,
+    Pass,
+    Restart,
+    Restore,
+    Says,
+    Serve,
+    Sign,
+)
 
 
 def call(*happens: Any, worker: int = 0) -> Call:
@@ -41,6 +54,47 @@ STORIES: dict[str, tuple[Any, ...]] = {
         call(Complete(0)),
         call(Complete(0), Complete(1)),
         call(Serve(0), Serve(1)),
+    ),
+    "answers come without Reset": (
+        call(Acquire(0)),
+        *(
+            step
+            for remaining, after_us, passes_us in (
+                *((4, 2 * SECOND, 100_000), (3, 1_900_000, 100_000), (2, 1_500_000, 0), (3, 1_900_000, 2 * SECOND)),
+                *((4, 2 * SECOND, 400_000), (0, 250_000, 100_000), (0, 150_000, 500_000), (4, 2 * SECOND, 0)),
+            )
+            for step in (
+                call(Acquire(0), Acquire(0)),
+                call(Complete(0, Says(hash=0, remaining=remaining, rid_ms=-(10**15), after_us=after_us))),
+                Pass(passes_us),
+                call(Sign("n")),
+            )
+        ),
+        call(*[Complete(pick) for pick in range(3)]),
+        call(*[Acquire(0)] * 3),
+    ),
+    "the first lane of a bucket pauses, and another one passes it": (
+        *FIRST_TWO_ROUTES_ARE_KNOWN,
+        call(*[Acquire(0)] * 3),
+        call(Complete(0, Says("paused", 429, retry_us=3 * SECOND))),
+        call(Acquire(0)),
+        call(*[Acquire(1)] * 3),
+        call(Complete(0), Complete(1)),
+        call(*[Serve(pick) for pick in range(4)]),
+        call(Acquire(1), Acquire(0)),
+        Pass(3 * SECOND),
+        call(*[Serve(pick) for pick in range(4)]),
+        call(*[Complete(pick) for pick in range(3)]),
+        call(Acquire(0), Acquire(1)),
+    ),
+    "a call of the first lane is adopted in the step that serves it": (
+        *FIRST_TWO_ROUTES_ARE_KNOWN,
+        call(Acquire(0)),
+        call(Complete(0, Says("paused", 429, retry_us=0))),
+        *[call(Acquire(1))] * 3,
+        call(Acquire(0)),
+        call(Acquire(1)),
+        call(Serve(3), Adopt(0, 0, exempt=False)),
     ),
     "a global 429 comes while a bucket waits for its window": (
         *FIRST_TWO_ROUTES_ARE_KNOWN,

@@ -15,11 +15,11 @@ from discordproxy_ratelimit.errors import (
     WaitRefusedError,
 )
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.route import Route, route_of
+from discordproxy_ratelimit.route import Route, route_of, route_of_path
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import Fleet, fleet
-from strategies.discord_limits import FakeDiscord, around
+from strategies.discord_limits import FakeDiscord, Hidden, around
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
 
@@ -189,6 +189,33 @@ def test_sub_limit_leaves_the_rest_of_the_route_alone(valkey):
     assert run(story(), clock) < 2
 
 
+@pytest.mark.parametrize("scope", ["user", "shared"])
+def test_calls_that_wait_for_a_sub_limit_hold_up_no_other_route_of_the_bucket(valkey, scope):
+    """They came first, and the bucket has tokens."""
+    clock = VirtualClock()
+    renames = Hidden(FixedWindow(2, 600.0), applies=lambda route: route == rename, scope=scope)
+    discord = FakeDiscord(hash_of=lambda _: "edit", limiter=lambda _: FixedWindow(5, 5.0), hidden=[renames])
+    rename = route_of("PATCH", "/channels/{channel_id}", {"channel_id": "1"}, body_keys={"name"})
+    other = route_of("PATCH", "/channels/{channel_id}", {"channel_id": "1"}, body_keys={"position"})
+    waits_s = []
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 2, clock=clock) as workers:
+            renaming = [asyncio.create_task(workers.send(n % 2, rename, n)) for n in range(6)]
+            began = clock.now
+            assert await asyncio.gather(*(workers.send(n % 2, other) for n in range(6))) == [200] * 6
+            assert clock.now - began < 15
+            for number in range(30):
+                await asyncio.sleep(45)
+                began = clock.now
+                assert await workers.send(number % 2, other) == 200
+                waits_s.append(clock.now - began)
+            assert await asyncio.gather(*renaming) == [200] * 6
+
+    run(story(), clock)
+    assert max(waits_s) < 6
+
+
 def test_global_429_stops_everybody_at_once(valkey):
     clock = VirtualClock()
     discord = FakeDiscord(limiter=lambda _: None, global_limit=GlobalLimit(1000), latency=around(0.05, 0.02))
@@ -279,6 +306,34 @@ def test_refused_token_stops_the_bot_and_one_call_a_minute_tries(valkey):
 
     run(story(), clock)
     assert len([arrival for arrival in discord.arrivals if arrival.status == 401]) <= 6
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/oauth2/@me",
+        "/users/@me/connections",
+        "/users/@me/applications/1/role-connection",
+        "/users/@me/guilds/1/member",
+    ],
+)
+def test_a_401_of_a_route_for_users_does_not_stop_the_bot(valkey, path):
+    """Discord answers the token of a bot there with 401."""
+    clock = VirtualClock()
+    discord = FakeDiscord(limiter=lambda _: FixedWindow(50, 1.0))
+    discord.faults.append(lambda route: None if route == role_in(1) else Answer(401))
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 2, clock=clock) as workers:
+            assert await workers.send(0, route_of_path("GET", path)) == 401
+            await asyncio.sleep(0.1)
+            assert await workers.send(1, role_in(1)) == 200
+            assert await workers.send(0, route_of_path("GET", path, bearer="a user's")) == 401
+            await asyncio.sleep(0.1)
+            with pytest.raises(TokenRejectedError):
+                await workers.send(1, route_of_path("GET", path, bearer="a user's"))
+
+    run(story(), clock)
 
 
 def test_deleted_webhook_is_not_called_again(valkey):

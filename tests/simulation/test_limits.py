@@ -2,9 +2,11 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import pytest
 
+from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.route import Route, route_of
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
@@ -191,6 +193,33 @@ def test_discords_clock_is_never_compared_with_ours(valkey, offset_s):
 
     run(story(), clock)
     assert discord.too_many == []
+
+
+@pytest.mark.parametrize("jitter", JITTER)
+@pytest.mark.parametrize("limit", [(5, 5.0), (5, 2.0), (1, 0.25)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_without_reset(valkey, kind, limit, jitter):
+    """The way back of an answer then moves the end of its window."""
+    clock = VirtualClock()
+    discord = WithoutReset(limiter=lambda _: KINDS[kind](*limit), latency=JITTER[jitter])
+
+    async def story() -> float:
+        async with fleet(valkey, discord, 3, clock=clock) as workers_:
+            began = clock.now
+            calls = [(route, n) for n in range(40) for route in (role_in(1), message_in(1))]
+            assert await send_in_turn(workers_, calls, apart_s=0.0001) == [200] * 80
+            return clock.now - began
+
+    elapsed_s = run(story(), clock)
+    assert discord.too_many == []
+    assert elapsed_s <= (40 / limit[0] + 1) * (limit[1] + 0.3) + 20
+
+
+class WithoutReset(FakeDiscord):
+    """Sends no X-RateLimit-Reset."""
+
+    async def request(self, route: Route, label: object = None) -> Answer:
+        return replace(await super().request(route, label), reset_ms=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

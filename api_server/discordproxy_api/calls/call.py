@@ -11,6 +11,12 @@ from typing import Literal, get_args
 
 from discordproxy_api.calls.principal import ANONYMOUS, APP_NAME, DEFAULT_APP, Principal
 
+REFUSAL_S = 0.1
+"""A wait before a request ends so long before the caller's deadline, so that the refusal still reaches the caller.
+
+Else the caller's own timer ends the call, and the caller does not know that nothing was sent.
+"""
+
 Sent = Literal["no", "yes", "unknown"]
 
 Status = Literal[
@@ -117,6 +123,10 @@ class Call:
         if self._done:
             return "yes"
         return "unknown" if self._flying or self._doubt else "no"
+
+    def waits_until(self, now: float) -> float:
+        """Return the loop time at which a wait before a request ends; `now` is loop time."""
+        return self.deadline_at - min(REFUSAL_S, max(0.0, self.deadline_at - now) / 10)
 
     @property
     def wait_limits(self) -> str:

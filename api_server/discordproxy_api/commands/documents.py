@@ -1,7 +1,7 @@
 """Application commands as Discord's JSON: identity, comparison independent of defaults, request bodies. Pure."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -67,7 +67,7 @@ def normalized(document: Mapping[str, Any], *, in_guild: bool) -> Document:
     if found.get("contexts") == EVERY_CONTEXT:
         del found["contexts"]
     if "options" in found:
-        found["options"] = [_normalized_option(each) for each in document["options"]]
+        found["options"] = [_normalized_option(each) for each in objects(document["options"])]
     return found
 
 
@@ -82,9 +82,9 @@ def _normalized_option(option: Mapping[str, Any]) -> Document:
         if option.get(key) is not None:
             found[key] = _plain_number(option[key])
     if "options" in found:
-        found["options"] = [_normalized_option(each) for each in option["options"]]
+        found["options"] = [_normalized_option(each) for each in objects(option["options"])]
     if "choices" in found:
-        found["choices"] = [_normalized_choice(each) for each in option["choices"]]
+        found["choices"] = [_normalized_choice(each) for each in objects(option["choices"])]
     return found
 
 
@@ -187,11 +187,12 @@ def map_choices(document: Document, convert: Callable[[Document], Document]) -> 
     """Return a command or option whose choices, at any depth, are converted."""
     found = dict(document)
     if isinstance(document.get("options"), list):
-        found["options"] = [map_choices(each, convert) for each in _objects(document["options"])]
+        found["options"] = [map_choices(each, convert) for each in objects(document["options"])]
     if isinstance(document.get("choices"), list):
-        found["choices"] = [convert(each) for each in _objects(document["choices"])]
+        found["choices"] = [convert(each) for each in objects(document["choices"])]
     return found
 
 
-def _objects(values: Iterable[Any]) -> list[Document]:
-    return [value for value in values if isinstance(value, dict)]
+def objects(values: Any) -> list[Document]:
+    """Return the objects of a JSON list; none of another value."""
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []

@@ -7,8 +7,10 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from discordproxy_api.calls.field_errors import FieldErrors
-from discordproxy_api.commands.documents import CHAT_INPUT, Document, key_of
+from discordproxy_api.commands.documents import CHAT_INPUT, Document, key_of, objects
 
 MAX_BY_TYPE: Mapping[int, int] = {1: 100, 2: 15, 3: 15, 4: 1}
 """Commands of each type in one scope."""
@@ -82,7 +84,6 @@ def _check_command(command: Document, path: str, problems: FieldErrors, *, in_gu
         _check_name(command, path, problems)
         _check_text(command.get("description"), f"{path}.description", problems)
         _check_options(command.get("options"), f"{path}.options", problems)
-        _check_size(command, path, problems)
     else:
         _check_text(command.get("name"), f"{path}.name", problems, most=MAX_NAME)
         for key in ("description", "options"):
@@ -92,6 +93,16 @@ def _check_command(command: Document, path: str, problems: FieldErrors, *, in_gu
         problems.add(f"{path}.type", "FIELD_CONFLICT", "An entry point is a command of all guilds.")
     _check_translations(command, path, problems, is_chat=kind == CHAT_INPUT)
     _check_permissions(command.get("default_member_permissions"), f"{path}.default_member_permissions", problems)
+    _check_json(command, path, problems)
+    if kind == CHAT_INPUT:
+        _check_size(command, path, problems)
+
+
+def _check_json(command: Document, path: str, problems: FieldErrors) -> None:
+    try:
+        orjson.dumps(command)
+    except TypeError:
+        problems.add(path, "JSON_INVALID", "Must not contain half a surrogate pair or a number of more than 64 bits.")
 
 
 def _check_name(named: Document, path: str, problems: FieldErrors) -> None:
@@ -142,7 +153,7 @@ def _check_options(options: Any, path: str, problems: FieldErrors, depth: int = 
             text = "Required options must be placed before non-required options"
             problems.add(where, "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", text)
         optional = optional or not option.get("required")
-    nested = [option.get("type") in {SUB_COMMAND, SUB_COMMAND_GROUP} for option in options]
+    nested = [option.get("type") in (SUB_COMMAND, SUB_COMMAND_GROUP) for option in options]
     if any(nested) and not all(nested):
         text = "Sub-command and sub-command group option types are mutually exclusive to all other types"
         problems.add(path, "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", text)
@@ -231,8 +242,8 @@ def _check_size(command: Document, path: str, problems: FieldErrors) -> None:
 def characters(command: Mapping[str, Any]) -> int:
     """Return the size of a command as Discord counts it: texts and values; the longest translation counts."""
     size = _max_length(command, "name") + _max_length(command, "description")
-    size += sum(map(characters, command.get("options") or ()))
-    for choice in command.get("choices") or ():
+    size += sum(map(characters, objects(command.get("options"))))
+    for choice in objects(command.get("choices")):
         value = choice.get("value")
         size += _max_length(choice, "name") + (len(value) if isinstance(value, str) else 0)
     return size

@@ -95,7 +95,9 @@ def read_json(body: bytes) -> Any:
         if len(body) > MAX_MENDED_BYTES:
             raise
         try:
-            text = json.dumps(json.loads(body), ensure_ascii=False)
+            text = json.dumps(
+                json.loads(body.decode("utf-8-sig")), ensure_ascii=False
+            )  # of bytes, it would read UTF-16
         except (ValueError, RecursionError):
             raise strict from None
         return json.loads(text.encode("utf-8", "replace"))

@@ -194,19 +194,24 @@ class Rest:
         if end.outcome is None:
             return None
         now = asyncio.get_running_loop().time()
-        tries.retry_of = tries.permit if end.outcome is Outcome.LIMITED else None
+        limited = end.outcome is Outcome.LIMITED
+        tries.retry_of = tries.permit if limited else None
+        time_left_s = call.deadline_at - now
+        if limited and call.max_wait_s is not None:
+            time_left_s = min(time_left_s, call.max_wait_s - tries.waited_s)
         pause_s = pause_before_repeat(
             end.outcome,
             request.repeat,
             self._policy,
             attempt=tries.count(end.outcome),
             since_first_s=0.0 if tries.first_sent_at is None else now - tries.first_sent_at,
-            time_left_s=call.deadline_at - now,
+            time_left_s=time_left_s,
             retry_after_s=end.retry_after_s or 0.0,
             chance=self._jitter(),
         )
         if pause_s is not None:
             self._metrics.repeats.labels(end.outcome.value).inc()
+            tries.waited_s += pause_s if limited else 0.0
         return pause_s
 
     async def _attempt(self, request: RestRequest, call: Call, tries: _Tries) -> Reply | FailedAttempt:
@@ -242,9 +247,9 @@ class Rest:
                 self._idle = None
 
     def _permit(self, request: RestRequest, call: Call, tries: _Tries) -> Awaitable[Permit]:
-        deadline: float | None = call.deadline_at
+        deadline = call.waits_until(asyncio.get_running_loop().time())
         if request.repeat is Repeat.NONCE and call.in_doubt and tries.first_sent_at is not None:
-            deadline = min(call.deadline_at, tries.first_sent_at + NONCE_WINDOW_S)
+            deadline = min(deadline, tries.first_sent_at + NONCE_WINDOW_S)
         permit = self._broker.acquire(
             request.route,
             deadline=None if deadline == float("inf") else deadline,
@@ -288,7 +293,7 @@ class Rest:
         answer = read_answer(status, dict(response.headers), response.body, lower_case_names=True)
         if answer.from_discord:
             self.clock.observe(response.headers.get("date"))
-            if status < TOO_MANY and request.route.credential == "bot":
+            if status < TOO_MANY and request.route.credential == "bot" and not request.route.of_user:
                 self.token_refused = status == UNAUTHORIZED
         attempt.answered = True
         if OK <= status < MULTIPLE_CHOICES:

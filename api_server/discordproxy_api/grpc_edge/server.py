@@ -39,8 +39,13 @@ until the GOAWAY: a caller that gets one sends its next call. gRPC may keep a ca
 pass it to a handler; so the drain ends when our calls are finished and their responses are written, not when
 gRPC's `stop` returns."""
 
-MIN_PING_INTERVAL_MS = 10_000
-"""Callers and load balancers may ping this often; gRPC closes connections that ping more often."""
+MIN_PING_INTERVAL_MS = 5_000
+"""Callers and load balancers may ping this often; gRPC closes connections that ping more often.
+
+Many ping every ten seconds, the least that Go permits: with the same value here, jitter would end connections."""
+
+NEVER_MS = 2**31 - 1
+"""gRPC's value for no pings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +174,11 @@ def _is_relevant(record: logging.LogRecord) -> bool:
 
 def _connection_lifetime(options: ServerOptions) -> list[tuple[str, int]]:
     """Return gRPC's options for pings and for the age of connections. Calls on an old connection are not cut."""
-    lifetime = [("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS)]
-    if options.keepalive_s:
-        keepalive_ms = int(options.keepalive_s * 1000)
-        lifetime += [("grpc.keepalive_time_ms", keepalive_ms), ("grpc.keepalive_permit_without_calls", 1)]
+    lifetime = [
+        ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
+        ("grpc.keepalive_permit_without_calls", 1),  # without it, callers may ping an idle connection every two hours
+        ("grpc.keepalive_time_ms", int(options.keepalive_s * 1000) or NEVER_MS),
+    ]
     if options.connection_age_s:
         lifetime.append(("grpc.max_connection_age_ms", int(options.connection_age_s * 1000)))
     return lifetime

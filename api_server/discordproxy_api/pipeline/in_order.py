@@ -9,11 +9,12 @@ lease in Redis.
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
+from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_ratelimit.errors import BrokerError
@@ -70,11 +71,11 @@ class InOrder:
     async def _run_exclusively(self, name: str, call: Call, perform: Perform) -> Any:
         lock = self._locks.setdefault(name, asyncio.Lock())
         queued = lock.locked()
-        async with lock:
+        async with _turn(lock, call):
             if queued:
                 await self._yield_to_other_workers(name)
             while True:
-                lease = await self._lease(name)
+                lease = await self._lease(name, call)
                 if lease is None:
                     return await perform()
                 try:
@@ -82,13 +83,13 @@ class InOrder:
                 except _LeaseLostError:
                     log.warning("A call lost its lease before its request was sent; it restarts [%s]", call.request_id)
 
-    async def _lease(self, name: str) -> "_Lease | None":
+    async def _lease(self, name: str, call: Call) -> "_Lease | None":
         """Return a lease; None without Redis, when the broker decides whether requests may be sent."""
         lease, pauses = _Lease(self._claims, f"order:{name}"), 0
         try:
             while not await lease.acquire():
                 await self._claims.set(_waiting_key(name), self._worker, ttl_s=WAITING_S)
-                async with self._drain.interruptible():
+                async with _in_time(call), self._drain.interruptible():
                     await asyncio.sleep(_PAUSES_S[min(pauses, len(_PAUSES_S) - 1)])
                 pauses += 1
             if pauses:
@@ -106,6 +107,32 @@ class InOrder:
             if await self._claims.get(_waiting_key(name)) not in {None, b"", self._worker}:
                 async with self._drain.interruptible():
                     await asyncio.sleep(2 * _PAUSES_S[-1])
+
+
+@asynccontextmanager
+async def _turn(lock: asyncio.Lock, call: Call) -> AsyncIterator[None]:
+    """Hold a lock. Raises as `_in_time`."""
+    async with _in_time(call):
+        await lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def _in_time(call: Call) -> AsyncIterator[None]:
+    """End a wait before the caller's own timer; raises ApiError then."""
+    ends_at = call.waits_until(asyncio.get_running_loop().time())
+    limit = asyncio.timeout_at(None if ends_at == float("inf") else ends_at)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        text = "The deadline passed while the call waited for earlier changes of the same object."
+        raise errors.refusal("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", text, retry_after_s=1.0) from None
 
 
 def _waiting_key(name: str) -> str:

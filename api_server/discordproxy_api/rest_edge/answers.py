@@ -21,7 +21,7 @@ from discordproxy_api.rest_edge.reception import Arrival
 from discordproxy_api.rest_edge.refusals import FailedCall, Refusal, refusal_of
 from discordproxy_api.rest_edge.relay import RelayedError
 from discordproxy_api.rpcs.route_policy import CALLBACK, RequestLine
-from discordproxy_ratelimit.route import fingerprint, names_token
+from discordproxy_ratelimit.route import fingerprint, names_token, requires_user
 
 MAX_HELD_BACK, HELD_BACK_S = 200, 1.0
 """A 429 of the proxy is delayed: some libraries repeat it at once. Only so many at a time, as each takes memory."""
@@ -135,7 +135,9 @@ class Answers:
             sent=call.sent,
             repeat=arrival.incoming.repeat,
             route=self._buckets.name_of(line),
-            own_credential=bool(arrival.presented.bot_token or arrival.presented.own or names_token(line.template)),
+            own_credential=bool(arrival.presented.bot_token or arrival.presented.own)
+            or names_token(line.template)
+            or requires_user(line.template),
         )
 
     async def _held(self, refusal: Refusal) -> Refusal:

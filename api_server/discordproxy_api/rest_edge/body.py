@@ -137,7 +137,7 @@ def with_nonce(body: Body, nonce: str) -> bytes:
 
 def takes_nonce(body: Body) -> bool:
     """Tell whether a message has no nonce of its caller, and one can be added."""
-    return isinstance(body.document, dict) and body.readable and body.document.get("nonce") in {None, ""}
+    return isinstance(body.document, dict) and body.readable and body.document.get("nonce") in (None, "")
 
 
 def enforces_nonce(body: Body) -> bool:

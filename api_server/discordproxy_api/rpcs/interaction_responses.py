@@ -80,9 +80,9 @@ def late_request(response: Response, deferral: Deferral) -> RestRequest | None:
         ApiError: a response of this type is impossible after the deferral.
     """
     kind = response.document.get("type")
-    if kind in {DEFERRED_MESSAGE, DEFERRED_UPDATE}:
+    if kind in (DEFERRED_MESSAGE, DEFERRED_UPDATE):
         return None
-    if kind not in {MESSAGE, UPDATE}:
+    if kind not in (MESSAGE, UPDATE):
         text = (
             "The interaction was deferred before the application responded. The response can be a message, and no "
             "longer a modal or another type. Respond sooner, or raise DISCORDPROXY_AUTO_DEFER."
@@ -94,7 +94,8 @@ def late_request(response: Response, deferral: Deferral) -> RestRequest | None:
 
 
 def _to_webhook(response: Response, deferral: Deferral, method: str, template: str) -> RestRequest:
-    body = dict(response.document.get("data") or {})
+    data = response.document.get("data")
+    body = dict(data) if isinstance(data, dict) else {}
     if method == "PATCH":
         body = {name: value for name, value in body.items() if name not in _NOT_FOR_EDITS}
         if isinstance(body.get("flags"), int):

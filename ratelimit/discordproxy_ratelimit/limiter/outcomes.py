@@ -79,7 +79,11 @@ def refusal_of(route: Route, answer: Answer) -> str:
     if not answer.from_discord:
         return ""  # a refusal by the edge concerns neither the token nor the resource
     if answer.status == UNAUTHORIZED:
-        return f"gone {route.major}" if route.by_token else "token" if route.credential != "ip" else ""
+        if route.by_token:
+            return f"gone {route.major}"
+        if route.credential == "ip" or (route.of_user and route.credential == "bot"):
+            return ""
+        return "token"
     if answer.status == NOT_FOUND and route.by_token and answer.code == UNKNOWN_WEBHOOK:
         return f"gone {route.major}"
     return f"no {route.resource}" if answer.status == FORBIDDEN else ""

@@ -140,6 +140,7 @@ class RedisLink:
         self._up, self._subscribed = asyncio.Event(), asyncio.Event()
         self._down_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
+        self._subscription: asyncio.Timeout | None = None  # of the connection that receives messages
         self._closed = False
         self._functions: dict[str, bool] = {}  # of this connection: whether the server runs them
         self.watchers: list[Watcher] = []
@@ -274,6 +275,8 @@ class RedisLink:
                 await close_idle(self._client)
             await asyncio.sleep(pause_s)
             pause_s = min(0.25, pause_s * 1.5)
+        if run_id != self.run_id or self._down_since is not None:
+            self._renew_subscription()
         other = bool(self.run_id) and run_id != self.run_id and not kept
         self.memory_kept = kept
         self._first_run = self._first_run or run_id
@@ -303,13 +306,32 @@ class RedisLink:
         if self._pipeline is not None:
             self._pipeline.close()
 
+    @contextlib.asynccontextmanager
+    async def _until_renewed(self) -> AsyncIterator[None]:
+        """Run a block until `_renew_subscription` ends it with TimeoutError."""
+        async with asyncio.timeout(None) as bound:
+            self._subscription = bound
+            try:
+                yield
+            finally:
+                self._subscription = None
+
+    def _renew_subscription(self) -> None:
+        """End the subscription of before an outage: its server may hang, and its connection stay open for hours."""
+        if self._subscription is not None:
+            self._subscription.reschedule(asyncio.get_running_loop().time())
+            self._subscription = None
+
     async def messages(self, *channels: str) -> AsyncIterator[bytes]:
-        """Yield the messages of these channels; reconnect after a lost connection."""
+        """Yield the messages of these channels; reconnect after a lost connection or an outage.
+
+        One task consumes them and awaits nothing else: the end of a subscription is a cancellation of it.
+        """
         pause_s = 0.05
         while True:
             await self.until_up()
             try:
-                async with subscription(self._client, self._home) as pubsub:
+                async with subscription(self._client, self._home) as pubsub, self._until_renewed():
                     await pubsub.subscribe(*channels)
                     pause_s, unconfirmed = 0.05, len(channels)
                     while True:

@@ -2,13 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discordproxy_ratelimit.headers import MAX_WAIT_S, NO_ANSWER, Answer, read_answer
+from discordproxy_ratelimit.headers import IMPLAUSIBLE_WAIT_S, MAX_WAIT_S, NO_ANSWER, Answer, read_answer
 from fakes.every_case import every_case
 
 BUCKET = {
@@ -43,8 +44,12 @@ def test_no_headers_means_no_bucket() -> None:
 
 
 @pytest.mark.parametrize("missing", BUCKET)
-def test_a_bucket_is_known_by_all_of_its_headers_or_not_at_all(missing: str) -> None:
-    assert read_answer(200, {name: value for name, value in BUCKET.items() if name != missing}).hash is None
+def test_a_bucket_is_known_by_all_of_its_headers_but_reset(missing: str) -> None:
+    answer = read_answer(200, {name: value for name, value in BUCKET.items() if name != missing})
+    if missing == "X-RateLimit-Reset":
+        assert answer == replace(read_answer(200, BUCKET), reset_ms=0)
+    else:
+        assert answer.hash is None
 
 
 NO_NUMBERS = ["", " ", "abc", "-1", "nan", "inf", "-inf", "1e400", "0x10", "1,5", "5 6", "None", "1e13", "²", "\x00"]
@@ -66,7 +71,8 @@ def test_odd_but_readable_headers() -> None:
     assert read_answer(200, BUCKET | {"X-RateLimit-Remaining": "9"}).remaining == 5
     assert read_answer(200, BUCKET | {"X-RateLimit-Remaining": " 2 "}).remaining == 2
     assert read_answer(200, BUCKET | {"X-RateLimit-Limit": "5.0"}).limit == 5
-    assert read_answer(200, BUCKET | {"X-RateLimit-Reset-After": str(MAX_WAIT_S + 1)}).hash is None
+    endless = read_answer(200, BUCKET | {"X-RateLimit-Reset": "1900000000", "X-RateLimit-Reset-After": "700000"})
+    assert (endless.reset_after_s, endless.reset_ms) == (IMPLAUSIBLE_WAIT_S, (1_900_000_000 - 700_000 + 3600) * 1000)
     assert read_answer(200, BUCKET | {"X-RateLimit-Bucket": "h" * 10_000}).hash == "h" * 100
 
 
@@ -89,6 +95,9 @@ def test_odd_but_readable_headers() -> None:
         ("5", math.inf, 5.0),
         ("Wed, 21 Oct 2026 07:28:00 GMT", None, None),
         ("99999999", 1.0, 1.0),
+        ("99999999", None, IMPLAUSIBLE_WAIT_S),
+        (None, 99999999, IMPLAUSIBLE_WAIT_S),
+        ("1e400", "inf", IMPLAUSIBLE_WAIT_S),
         ("0", 0, 0.0),
         (None, [1], None),
         (None, {"s": 1}, None),
@@ -194,8 +203,9 @@ def test_a_global_429_is_told_by_its_headers_alone(headers: dict[str, str], docu
     assert (answer.scope, answer.retry_after_s, answer.from_discord) == ("global", 2.0, True)
 
 
-def test_a_number_beyond_all_bounds_was_not_said() -> None:
-    assert read_answer(429, {}, b'{"retry_after": 1' + b"0" * 400 + b"}").retry_after_s is None
+def test_a_number_beyond_all_bounds_is_a_long_wait() -> None:
+    """A second in its place would cause a flood of requests."""
+    assert read_answer(429, {}, b'{"retry_after": 1' + b"0" * 400 + b"}").retry_after_s == IMPLAUSIBLE_WAIT_S
 
 
 @pytest.mark.parametrize("code", ["30", None, [1], 1.5, {}, 10**30, -1])

@@ -13,6 +13,7 @@ TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.s3cret-s3cret-s3cret"
 
 class ExampleSettings(SharedSettings):
     port: int = Field(50051, ge=1, le=65535, description="port to listen on")
+    names: tuple[str, ...] = Field((), description="JSON list of names")
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +73,26 @@ def test_dotenv_keeps_whole_values_and_the_environment_wins(folder: Path, monkey
         ("DISCORDPROXY_PORT", "70000", "DISCORDPROXY_PORT is '70000'"),
         ("DISCORDPROXY_LOG_LEVEL", "loud", "DISCORDPROXY_LOG_LEVEL is 'LOUD'"),
         ("DISCORDPROXY_DISCORD_URL", "discord.com", "DISCORDPROXY_DISCORD_URL is 'discord.com'"),
+        ("DISCORDPROXY_DISCORD_URL", "http://x:s3cret@[::1", "DISCORDPROXY_DISCORD_URL is 'http"),
+        (
+            "DISCORDPROXY_DISCORD_URL",
+            "http://x:99999/api",
+            "DISCORDPROXY_DISCORD_URL is 'http://x:99999/api': Port out",
+        ),
+        (
+            "DISCORDPROXY_DISCORD_URL",
+            "http://u:s3cret@x/api",
+            "DISCORDPROXY_DISCORD_URL is 'http://***@x/api': a URL without",
+        ),
+        (
+            "DISCORDPROXY_DISCORD_URL",
+            "http://x/api?a=1",
+            "DISCORDPROXY_DISCORD_URL is 'http://x/api?a=1': a URL without",
+        ),
         ("DISCORDPROXY_GATEWAY_URL", "https://x", "DISCORDPROXY_GATEWAY_URL is 'https://x'"),
+        ("DISCORDPROXY_GATEWAY_URL", "ws://x:y", "DISCORDPROXY_GATEWAY_URL is 'ws://x:y': Port could not"),
+        ("DISCORDPROXY_GLOBAL_LIMIT", "9" * 30, "DISCORDPROXY_GLOBAL_LIMIT is '999"),
+        ("DISCORDPROXY_NAMES", "s3cret", "DISCORDPROXY_NAMES: must be JSON, such as"),
         ("DISCORDPROXY_KEY_PREFIX", "{a}", "DISCORDPROXY_KEY_PREFIX is '{a}'"),
         ("DISCORDPROXY_REDIS_URL", "redis://:s3cret/@x", "DISCORDPROXY_REDIS_URL: the Redis URL"),
         ("DISCORDPROXY_REDIS_URL", "sentinel://s3cret", "DISCORDPROXY_REDIS_URL: a Redis URL is one of"),

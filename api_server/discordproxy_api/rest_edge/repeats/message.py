@@ -9,7 +9,7 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.rest_edge.relay import Relay
-from discordproxy_api.rest_edge.repeats.unanswered import SlowNotes, UnansweredNotes, Value, drop
+from discordproxy_api.rest_edge.repeats.unanswered import SlowNotes, UnansweredNotes, Value
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 
 
@@ -62,7 +62,7 @@ class MessageRelay:
         try:
             reply = await self._relay.send(request, call)
         except BaseException:
-            drop(value)
+            value.drop()
             if call.sent != "no":
                 await asyncio.shield(self._background.start(self.keep(message)))
             raise
@@ -78,7 +78,7 @@ class MessageRelay:
 
     async def _complete(self, request: RestRequest, message: NoncedMessage, value: Value) -> None:
         """Set the body of a message that is about to leave, with the nonce that is now known."""
-        earlier = await self._notes.finish(value)
+        earlier = await self._notes.finish(message.fingerprint, value)
         if earlier:
             self._metrics.resent.labels("same_nonce").inc()
             message.nonce, message.is_repeat = earlier.decode(), True

@@ -8,7 +8,7 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.rest_edge.relay import Relay, pack, unpack
-from discordproxy_api.rest_edge.repeats.unanswered import SlowNote, SlowNotes, UnansweredNotes, Value, drop
+from discordproxy_api.rest_edge.repeats.unanswered import SlowNote, SlowNotes, UnansweredNotes, Value
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 
 _IN_FLIGHT, _LOST = b"in flight", b"lost"
@@ -48,7 +48,7 @@ class OnceRelay:
     async def _send(self, request: RestRequest, call: Call, fingerprint: str) -> Reply | None:
         """Send a request; return None if it is a repeat, which was not sent."""
         value = self._notes.begin(fingerprint)  # read while the request waits for its permit: it costs no time
-        call.before_effect = partial(self._require_first, value, call)
+        call.before_effect = partial(self._require_first, fingerprint, value, call)
         sending = self._background.start(self._relay.send(request, call))
         slow = self._slow.begin(partial(self._notes.keep, fingerprint, _IN_FLIGHT, _IN_FLIGHT_S), call)
         try:
@@ -61,7 +61,7 @@ class OnceRelay:
             self._background.start(self._keep_answer(sending, slow, call, fingerprint))
             raise
         finally:
-            drop(value)
+            value.drop()
         if await self._slow.end(slow):
             await self._notes.forget(fingerprint)
         try:
@@ -69,9 +69,9 @@ class OnceRelay:
         finally:
             del sending  # an error refers to this frame, which would refer to the error: a cycle that keeps the body
 
-    async def _require_first(self, value: Value, call: Call) -> None:
+    async def _require_first(self, fingerprint: str, value: Value, call: Call) -> None:
         """Raise `_RepeatError` if the same request was made before."""
-        if await self._notes.finish(value):
+        if await self._notes.finish(fingerprint, value):
             raise _RepeatError
         call.trust()
 

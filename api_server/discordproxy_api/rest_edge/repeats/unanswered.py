@@ -19,11 +19,26 @@ NOTED_AFTER_S = 2.0
 It is shorter than the timeout of every library. Most requests are answered before.
 """
 
+FRESH_S = 0.1
+"""A value that was read longer ago may have changed, while the call waited for its permit."""
+
 FORGOTTEN = b""
 _FORGOTTEN_S = 0.001
 
-Value = asyncio.Future[bytes | None]
-"""A value that is being read."""
+
+class Value:
+    """A value that is being read, beside the wait for a permit."""
+
+    __slots__ = ("began_at", "reading")
+
+    def __init__(self, reading: asyncio.Future[bytes | None]) -> None:
+        self.reading = reading
+        self.began_at = asyncio.get_running_loop().time()
+
+    def drop(self) -> None:
+        """Read it no further."""
+        if not self.reading.cancel() and not self.reading.cancelled():
+            self.reading.exception()  # else it would be logged
 
 
 class UnansweredNotes:
@@ -34,18 +49,28 @@ class UnansweredNotes:
 
     def begin(self, fingerprint: str) -> Value:
         """Start to read the value of a request, together with the script call for its permit."""
-        return self._claims.begin_get(_key(fingerprint))
+        return Value(self._claims.begin_get(_key(fingerprint)))
 
-    async def finish(self, value: Value) -> bytes:
-        """Return the value that `begin` reads, b"" if there is none."""
-        try:
-            return await self._claims.finish_get(value) or FORGOTTEN
-        except BrokerError:
-            return FORGOTTEN
+    async def finish(self, fingerprint: str, value: Value) -> bytes:
+        """Return the present value of a request, b"" if there is none. It is read again if `value` may be outdated.
+
+        Args:
+            fingerprint: of the request.
+            value: what `begin` returned.
+        """
+        found = await self._finish(value)
+        is_fresh = asyncio.get_running_loop().time() - value.began_at < FRESH_S
+        return found if is_fresh and not found else await self.get(fingerprint)
 
     async def get(self, fingerprint: str) -> bytes:
         """Return the value of a request, b"" if there is none."""
-        return await self.finish(self.begin(fingerprint))
+        return await self._finish(self.begin(fingerprint))
+
+    async def _finish(self, value: Value) -> bytes:
+        try:
+            return await self._claims.finish_get(value.reading) or FORGOTTEN
+        except BrokerError:
+            return FORGOTTEN
 
     async def keep(self, fingerprint: str, value: bytes, ttl_s: float = NONCE_WINDOW_S) -> None:
         """Keep a value for a request."""
@@ -57,12 +82,6 @@ class UnansweredNotes:
     async def forget(self, fingerprint: str) -> None:
         """Forget a request: its answer is about to be delivered."""
         await self.keep(fingerprint, FORGOTTEN, _FORGOTTEN_S)
-
-
-def drop(value: Value) -> None:
-    """Read a value no further."""
-    if not value.cancel() and not value.cancelled():
-        value.exception()  # else it would be logged
 
 
 def _key(fingerprint: str) -> str:

@@ -1,6 +1,7 @@
 -- Part 7: the update of a bucket from an answer. Discord's Reset distinguishes windows and orders them; it is never read
 -- as a clock.
 local SAME_RESET_MS = 5 -- Discord's Reset of one fixed window never differs by more
+local VAGUE_MS = 300    -- the instant that stands in for a missing Reset is late by the answer's way back, which differs
 local GUARD = 1000      -- us; Discord rounds to a millisecond
 
 -- An answer with numbers contains Discord's time at which the request was counted. So the time to Discord and the time
@@ -44,27 +45,30 @@ local function count_unseen(b)
   if b.reset == 0 then b.reset = now + (b.period or 5 * SECOND) end
 end
 
--- a: limit, remaining, rid (ms), after_us (until all tokens are back), age_us (since the answer arrived)
+-- a: limit, remaining, rid (ms, 0 without), after_us (until all tokens are back), age_us (since the answer arrived)
+-- Without Discord's Reset, no two answers can show that a bucket leaks: the safe reading stays.
 local function learn(b, a)
-  local after, old = a.after_us, b.rid
+  local after, old, rid = a.after_us, b.rid, a.rid
+  local vague = rid == 0
+  if vague then rid = math.floor((now - a.age_us + after) / 1000) end
   local reset = now - a.age_us + after + GUARD - sure_latency()
   local used = math.max(1, a.limit - a.remaining)
   local least = math.max(1, (after - 500) / used)
   local most = math.max(1, used > 1 and after / (used - 1) or after + 500) -- 0 would never give a token back
   local limit_moved = b.limit ~= a.limit
   if not b.limit then
-    b.remaining, b.reset, b.rid, b.opened = a.remaining, reset, a.rid, now
-  elseif a.rid > old + SAME_RESET_MS then
-    local old_passed = a.rid - after / 1000 >= old
-    if not old_passed and not limit_moved and (a.rid - old) * 1000 >= least / 2 then b.leaky = '1' end
-    b.remaining, b.reset, b.rid = a.remaining, reset, a.rid
-  elseif a.rid >= old - SAME_RESET_MS then
-    if b.leaky == '1' and b.limit > 1 and after > 0 then
+    b.remaining, b.reset, b.rid, b.opened = a.remaining, reset, rid, now
+  elseif rid > old + (vague and VAGUE_MS or SAME_RESET_MS) or (vague and b.reset == 0) then
+    local old_passed = rid - after / 1000 >= old
+    if not vague and not old_passed and not limit_moved and (rid - old) * 1000 >= least / 2 then b.leaky = '1' end
+    b.remaining, b.reset, b.rid = a.remaining, reset, rid
+  elseif vague or rid >= old - SAME_RESET_MS then
+    if not vague and b.leaky == '1' and b.limit > 1 and after > 0 then
       b.leaky, b.remaining = '0', math.min(a.remaining, b.remaining)
     end
     if b.reset > 0 then
       b.remaining, b.reset = math.min(b.remaining, a.remaining), math.min(b.reset, reset)
-      if not b.leaky then b.leaky = '0' end
+      if not vague and not b.leaky then b.leaky = '0' end
     end
   else
     return -- an answer of an earlier window, late

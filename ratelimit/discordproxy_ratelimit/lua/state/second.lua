@@ -68,6 +68,17 @@ local function second_instant(l)
   return now
 end
 
+-- Whether a lane pauses, or a limiter of its own lets no call pass now. It changes nothing.
+local function is_held_back(name)
+  local paused = blocked(name)
+  if paused and tonumber(paused:match('^%d+')) > now then return true end
+  local s = second_of(lanes[name] or { name = name })
+  for _, m in ipairs(s and s.limiters or {}) do
+    if now < m.quiet and not passes(s, m) then return true end
+  end
+  return false
+end
+
 local function log_sent(l, id)
   local s = second_of(l)
   if not s then return end

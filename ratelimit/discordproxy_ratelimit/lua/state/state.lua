@@ -41,7 +41,7 @@ end
 -- A lane: the calls of one route and major parameter. They wait in one queue, whatever bucket they turn out to share.
 -- Packed: run, infl, v, finish, the size of its queue, kept (when both got their TTL).
 local function lane(name, key, queue)
-  local l = lanes[key]
+  local l = lanes[name]
   if l then return l end
   local packed, paused = redis.call('GET', key), blocked(name)
   local life, infl, v, finish, waiting, kept
@@ -53,7 +53,7 @@ local function lane(name, key, queue)
   sizes[queue] = waiting
   l = { name = name, key = key, queue = queue, packed = packed, infl = infl, v = v, finish = finish, kept = kept,
     paused = paused and tonumber(paused:match('^%d+')) or 0, second = nil, ended = nil }
-  lanes[key] = l
+  lanes[name] = l
   return l
 end
 

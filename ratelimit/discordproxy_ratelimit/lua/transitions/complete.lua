@@ -22,7 +22,7 @@ end
 local function complete(item, k)
   local id, route, lane_name, a = item[2], item[3], item[4], item[6]
   local l, b, learned = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2]), bucket(KEYS[k + 3])
-  if a.rtt_us > 0 and a.hash then saw_ways(a) end
+  if a.rtt_us > 0 and a.hash and a.rid > 0 then saw_ways(a) end
   a.refused = a.outcome == 'paused' or a.outcome == 'exhausted' or a.outcome == 'global'
   settle(id, l, b, a)
   local hash = route_hash(route)

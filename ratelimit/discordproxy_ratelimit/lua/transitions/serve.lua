@@ -7,14 +7,17 @@ local function lightly_used()
   return is_global_idle() and not is_half_taken()
 end
 
--- Of the lanes that wait for one bucket, the one whose head came first. returns nil when it is this lane's turn
-local function earlier_lane(b, l, bucket_name)
-  local first = l.name
+-- Of the lanes that wait for one bucket, the one whose head came first, except those that a limit of their own holds
+-- back: they take nothing from the bucket yet. returns nil when it is this lane's turn; with `behind` it never is
+local function earlier_lane(b, l, bucket_name, behind)
+  local first = not behind and l.name or nil
   for other, seq in pairs(b.heads) do
-    if other ~= l.name and (route_hash(other:match('^(.*)|')) or '?') ~= bucket_name:match('^(.*)|') then
-      b.heads[other] = nil -- its route has moved to another bucket
-    elseif not b.heads[first] or seq < b.heads[first] then
-      first = other
+    if other ~= l.name then
+      if (route_hash(other:match('^(.*)|')) or '?') ~= bucket_name:match('^(.*)|') then
+        b.heads[other] = nil -- its route has moved to another bucket
+      elseif (not b.heads[first or ''] or seq < b.heads[first]) and not is_held_back(other) then
+        first = other
+      end
     end
   end
   return first ~= l.name and first or nil
@@ -34,7 +37,7 @@ local function start_instant(b, l, record, headerless)
 end
 
 -- Grants all that can leave, and what will leave at a known instant while the global limit is idle.
--- returns us until the head can leave (nil: an answer must come first) and the name of another lane to serve first
+-- returns us until the head can leave (nil: an answer must come first) and the name of another lane to serve
 local function serve(l, b, bucket_name, headerless)
   local ahead = 0
   for _ = 1, AT_ONCE do
@@ -55,7 +58,8 @@ local function serve(l, b, bucket_name, headerless)
       end
       if not at then
         if later and record.worker ~= me then hint(record.worker, { 'S', l.name, integer(later - now) }) end
-        return later and later - now or nil
+        local next_one = not headerless and is_held_back(l.name) and earlier_lane(b, l, bucket_name, true)
+        return later and later - now or nil, next_one or nil
       end
       take_out(l.queue, member)
       G.waiting = math.max(0, G.waiting - 1)

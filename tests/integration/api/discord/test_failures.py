@@ -139,6 +139,17 @@ async def test_429_goes_back_to_the_head_of_the_queue(served):
     assert served.broker.ended[0][1].retry_after_s == 0.5
 
 
+async def test_the_pauses_after_429s_count_towards_the_longest_wait(served):
+    """Discord may answer 429 again and again with a time that is too short."""
+    served.discord.faults.add(Fault(kind="rate_limited", retry_after_body=0.0, retry_after_header="0", count=99))
+    request = SendChannelMessageRequest()
+    request.CopyFrom(MESSAGE)
+    request.options.max_wait.FromMilliseconds(400)
+    name, details, _ = await failure(served.stub.SendChannelMessage(request, timeout=60))
+    assert (name, details["status"], details["sent"]) == ("RESOURCE_EXHAUSTED", 429, "no")
+    assert len(served.discord.ledger.records) == 4, "two at once, a pause of 0.25 s, and no further one fits"
+
+
 @pytest.mark.parametrize("scope", ["user", "shared", "global"])
 @pytest.mark.parametrize("body", ["empty", "cut", "text", "page"])
 async def test_429_of_discord_with_an_odd_body_is_waited_for(served, body, scope):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.call import REFUSAL_S, Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
@@ -255,6 +255,19 @@ async def test_a_permit_that_has_expired_sends_nothing(bench, upload):
     with pytest.raises(ApiError) as refused:
         await bench.rest.send(a_request(upload=upload), bench.call)
     assert (refused.value.reason, bench.call.sent, bench.discord.heads) == ("BROKER_UNAVAILABLE", "no", [])
+
+
+async def test_a_wait_for_a_permit_ends_before_the_callers_own_timer(bench):
+    """Else the caller would not know that nothing was sent."""
+    for left_s in (100.0, 0.5):
+        bench.call.deadline_at = deadline = asyncio.get_running_loop().time() + left_s
+        await bench.rest.send(a_request(), bench.call)
+        acquired = bench.broker.acquired[-1]
+        assert deadline - REFUSAL_S <= acquired.deadline < deadline
+        assert acquired.deadline > deadline - left_s / 5
+    bench.call.deadline_at = float("inf")
+    await bench.rest.send(a_request(), bench.call)
+    assert bench.broker.acquired[-1].deadline is None
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 429, 500, 503])

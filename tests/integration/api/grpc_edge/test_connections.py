@@ -6,8 +6,11 @@ import grpc
 import pytest
 
 from discordproxy.discord_api_pb2 import GetGuildChannelsRequest
+from discordproxy_api.grpc_edge import server
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import GUILD_ID
+from hostile import attacks
+from hostile.frames import ACK, HELLO, PING, SETTINGS, frame
 from integration.api.conftest import TOKEN, serve
 
 REQUEST = GetGuildChannelsRequest(guild_id=int(GUILD_ID))
@@ -38,6 +41,30 @@ async def test_keepalive_pings_do_not_end_a_connection(discord):
         assert not gone.done(), "pings of the server must not end a connection"
         gone.cancel()
         await served.stub.GetGuildChannels(REQUEST)
+
+
+@pytest.mark.parametrize("keepalive", [0.0, 60.0])
+async def test_pings_of_callers_do_not_end_an_idle_connection(discord, monkeypatch, keepalive):
+    """gRPC closes a connection at its third ping that comes too early."""
+    monkeypatch.setattr(server, "MIN_PING_INTERVAL_MS", 1)
+    async with serve(discord, keepalive=keepalive) as served, attacks.connection(served.port) as (reader, writer):
+        writer.write(HELLO)
+        for number in range(10):
+            writer.write(frame(PING, number.to_bytes(8)))
+            await _until_ping_is_answered(reader, writer, number.to_bytes(8))
+            await asyncio.sleep(0.005)  # longer than the interval
+
+
+async def _until_ping_is_answered(reader, writer, payload):
+    """Raise IncompleteReadError if the server ends the connection instead."""
+    while True:
+        head = await reader.readexactly(9)
+        data = await reader.readexactly(int.from_bytes(head[:3]))
+        if head[3:5] == bytes((SETTINGS, 0)):
+            writer.write(frame(SETTINGS, flags=ACK))
+        if head[3:5] == bytes((PING, ACK)):
+            assert data == payload
+            return
 
 
 async def test_a_worker_whose_token_discord_rejects_is_not_ready():

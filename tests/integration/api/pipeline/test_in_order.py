@@ -277,3 +277,18 @@ async def test_a_drain_ends_the_wait():
         await waiting
     work.go.set()
     await running
+
+
+@pytest.mark.parametrize("same_worker", [True, False])
+async def test_a_wait_for_an_earlier_change_ends_before_the_callers_own_timer(same_worker):
+    """Else the caller would not know that nothing was sent."""
+    claims, going_on = FakeClaims(), asyncio.Event()
+    first = InOrder(claims, Drain())
+    earlier = asyncio.create_task(first.run("x", Call("A", "1"), going_on.wait))
+    await eventually(lambda: claims.claims)
+    late = Call("A", "2", deadline_at=asyncio.get_running_loop().time() + 0.3)
+    with pytest.raises(ApiError) as refused:
+        await (first if same_worker else InOrder(claims, Drain())).run("x", late, going_on.wait)
+    assert (refused.value.reason, late.sent) == ("DEADLINE_EXCEEDED", "no")
+    going_on.set()
+    await earlier

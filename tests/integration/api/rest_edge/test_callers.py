@@ -274,3 +274,13 @@ async def test_a_401_is_about_the_callers_own_credential(discord):
             assert (await call("GET", CHANNEL)).status == 503
             assert (await call("GET", CHANNEL, headers=AS_BOT)).status == 401
             assert (await call("GET", CHANNEL, headers={"Authorization": "Bearer a-users"})).status == 401
+
+
+async def test_a_401_of_a_route_for_users_is_not_about_the_bot(discord):
+    """Discord answers the token of a bot there with 401; the worker stays ready."""
+    async with serve(discord, rest_port=0) as served:
+        discord.faults.add(Fault(kind="status", status=401))
+        async for call in callers(served):
+            assert (await call("GET", "/oauth2/@me")).status == 401
+            await served.worker.health.probe()
+            assert served.worker.health.ready

@@ -174,6 +174,40 @@ async def test_the_note_of_a_slow_message_ends_with_its_answer(call, monkeypatch
     assert len(call.served.discord.ledger.stored) == 2
 
 
+async def test_an_equal_message_that_comes_while_the_first_is_slow_is_sent(call, monkeypatch):
+    """Its callers may both be there: the first one gets its answer, so the second message is no repeat of it."""
+    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
+    served = call.served
+    served.discord.faults.add(Fault(kind="slow", delay_s=0.5, when="after"))
+    first = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
+    await eventually(lambda: any(key.startswith("unanswered:") for key in served.broker.claims.kept))
+    served.broker.gate.clear()
+    second = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
+    await eventually(lambda: served.broker.waiting == 1)
+    assert (await first).status == 200
+    served.broker.gate.set()
+    assert (await second).document["id"] != (await first).document["id"]
+    assert len(served.discord.ledger.stored) == 2
+
+
+@pytest.mark.parametrize(("target", "body"), [(MESSAGES, {"content": "ping"}), (CHANNELS, {"name": "made"})])
+async def test_a_repeat_that_waits_for_its_permit_finds_what_was_noted_meanwhile(call, target, body):
+    """Of a library that gives up soon, the repeat can reach another worker before the first has noted it."""
+    served = call.served
+    served.discord.faults.add(Fault(kind="slow", delay_s=1.0, when="after"))
+    first = asyncio.create_task(call("POST", target, json=body))
+    await eventually(lambda: served.broker.acquired)
+    served.broker.gate.clear()
+    again = asyncio.create_task(call("POST", target, json=body))
+    await eventually(lambda: served.broker.waiting == 1)
+    await asyncio.sleep(unanswered.FRESH_S)
+    first.cancel()
+    await eventually(lambda: served.broker.claims.kept)
+    served.broker.gate.set()
+    assert (await again).status in {200, 201}
+    assert len(served.discord.ledger.stored) + made(call) == 1
+
+
 async def test_the_drain_refuses_waiting_calls_and_finishes_those_in_flight(call):
     served = call.served
     served.discord.faults.add(Fault(kind="slow", delay_s=0.7))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 
 import pytest
 import redis
@@ -9,6 +10,7 @@ import redis
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.redis.link import RedisLink, Script
+from discordproxy_ratelimit.redis.url import parse
 from discordproxy_ratelimit.shared.app_rate import AppRate
 from discordproxy_ratelimit.shared.claims import Claims
 from fakes.eventually import eventually
@@ -95,6 +97,33 @@ async def test_an_idle_connection_that_the_server_closes_is_no_outage(server, op
         operator.client_kill_filter(_type="normal", skipme=True)
         await eventually(lambda: link.watcher.seen == ["up", "up"])
         assert await count(link) == 1
+
+
+async def test_the_subscription_leaves_a_server_that_hangs(server, valkey_binary, tmp_path):
+    """Its connections stay open, while the address already leads to another server: hints would be lost for hours."""
+    address, received = tmp_path / "socket", asyncio.Queue()
+
+    async def receive(link):
+        async for message in link.messages("hints"):
+            received.put_nowait(message)
+
+    with running(Server(valkey_binary)) as other, blocking(other.operator_url) as operator:
+        address.symlink_to(parse(server.url).path)
+        async with link_to(f"unix://{address}") as link:
+            receiving = asyncio.create_task(receive(link))
+            await link.until_subscribed()
+            address.unlink()
+            address.symlink_to(parse(other.url).path)
+            hanging = server.processes[0].running
+            hanging.send_signal(signal.SIGSTOP)
+            try:
+                with pytest.raises(BrokerUnavailableError):
+                    await count(link)
+                await eventually(lambda: operator.publish("hints", "from the other server"))
+                assert await received.get() == b"from the other server"
+            finally:
+                receiving.cancel()
+                hanging.send_signal(signal.SIGCONT)
 
 
 async def test_a_call_that_finds_no_server_is_refused_and_the_next_server_is_found(server):

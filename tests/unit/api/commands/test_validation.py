@@ -1,8 +1,11 @@
 """Declared commands with errors are refused before a request is sent."""
 
+import contextlib
+
 import pytest
 
 from discordproxy_api.calls.field_errors import InvalidRequestError
+from discordproxy_api.commands import documents
 from discordproxy_api.commands.validation import characters, is_name, validate_commands
 
 SHOP = {"name": "shop", "description": "Opens the shop"}
@@ -125,3 +128,36 @@ def test_only_25_errors_are_reported():
 @pytest.mark.parametrize("name", ["a b", "A", "ß²!", "a.b", "😀"])
 def test_characters_that_no_name_has(name):
     assert not is_name(name)
+
+
+ODD = (None, True, 0, 3, -1, 1.5, 10**30, "", "A b", "\ud800", [], [1], [[]], [None], {}, {"de": []}, {"a": {"b": 1}})
+KEYS = (
+    *("type", "name", "description", "options", "choices", "name_localizations", "description_localizations"),
+    *("default_member_permissions", "contexts", "integration_types", "required", "autocomplete", "min_value"),
+    *("channel_types", "value", "dm_permission", "other"),
+)
+
+
+def odd_commands():
+    for key in KEYS:
+        for value in ODD:
+            choice = {"name": "c", "value": "v", key: value}
+            for part in ({key: value}, {"options": [{"type": 3, "name": "o", "description": "d", key: value}]}):
+                yield {"name": "ok", "description": "d", **part}
+            yield {
+                "name": "ok",
+                "description": "d",
+                "options": [{"type": 3, "name": "o", "description": "d", "choices": [choice]}],
+            }
+
+
+def test_values_of_any_type_are_either_named_or_understood():
+    accepted = 0
+    for command in odd_commands():
+        with contextlib.suppress(InvalidRequestError):
+            validate_commands([command], "commands", in_guild=False)
+            accepted += 1
+            assert documents.equal(command, command, in_guild=False)
+            assert documents.fingerprint(command, in_guild=True)
+            assert documents.edit_of(command, in_guild=False)
+    assert accepted > 100

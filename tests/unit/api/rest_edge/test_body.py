@@ -125,6 +125,19 @@ def test_a_callers_nonce_is_left_alone(document, takes, enforces):
     assert (takes_nonce(body), enforces_nonce(body)) == (takes, enforces)
 
 
+@pytest.mark.parametrize("nonce", [[], {}, [1], True, 0, 1.5])
+def test_a_nonce_of_any_type_is_left_to_discord(nonce):
+    body = read_body(json.dumps({"content": "x", "nonce": nonce}).encode(), JSON)
+    assert not takes_nonce(body)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "latin-1"])
+def test_json_in_another_encoding_is_left_to_discord(encoding):
+    """A nonce in UTF-8 would damage it."""
+    body = read_body('{"content": "é"}'.encode(encoding), JSON)
+    assert (takes_nonce(body), body.readable) == (False, False)
+
+
 def test_a_new_boundary_is_the_same_request():
     one, other = (read_body(*form(FILE, PAYLOAD, boundary=name)) for name in ("one", "other"))
     assert fingerprint_of(one, "a") == fingerprint_of(other, "a")
