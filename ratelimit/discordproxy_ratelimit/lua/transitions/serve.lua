@@ -54,6 +54,7 @@ local function serve(l, b, bucket_name, headerless)
         at, ahead = later, ahead + 1
       end
       if not at then
+        if record.turn then hasten(l, id, record) end
         if later and record.worker ~= me then hint(record.worker, { 'S', l.name, integer(later - now) }) end
         return later and later - now or nil
       end
@@ -62,7 +63,7 @@ local function serve(l, b, bucket_name, headerless)
       passed(l, record.score, record)
       record.bucket = bucket_name
       charge(b, l, id)
-      to_global(id, record, at - now)
+      to_global(l, id, record, at - now)
     end
   end
   return 0
