@@ -243,7 +243,9 @@ def test_libraries_do_not_stop_themselves_by_the_limits_of_a_success():
 def test_hikari_gains_requests_faster_than_it_sends_them():
     """It counts down from Remaining and gains one per Reset-After / (Limit - Remaining).
 
-    A response with Limit - 1 remaining makes it start this period anew: below one request per period it gains none.
+    A response with Limit - 1 remaining makes it start this period anew: below one request per period it gains none. The
+    requests that wait for the first response of a route are charged to the bucket of its first channel, and no further
+    response is: there it gains one per period only.
     """
     assert REMAINING not in {LIMIT, LIMIT - 1}
     assert (LIMIT - REMAINING) / WINDOW_S >= PER_S
