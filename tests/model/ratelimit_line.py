@@ -126,6 +126,10 @@ class GlobalLimit:
     shared: int = 0
     pace: float = 0.0
 
+    def forget_instants(self) -> None:
+        """The clock may be another one."""
+        self.phase, self.singles, self.shared, self.pace = 0.0, {}, 0, 0.0
+
     def saw_single(self, now: int, app: str) -> None:
         """A call of this app arrives while others wait, and no call of it does."""
         if now - self.singles.get(app, -ONE_BY_ONE_US) < ONE_BY_ONE_US:

@@ -54,6 +54,8 @@ class Model:
         if self.clock - now > 10 * SECOND or other_server or (lost and self.told != server):
             self.records, self.globally.slots, self.workers, self.buckets, self.lanes = [], [], {}, {}, {}
             self.recover, self.clock, self.told = now + SECOND, 0, server
+            self.globally.forget_instants()
+            self.line.past, self.line.marked = self.line.v, 0
             for second in self.seconds.values():
                 second.forget()
         self.now = self.clock = max(now, self.clock)

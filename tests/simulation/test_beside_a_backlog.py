@@ -9,7 +9,7 @@ import pytest
 from discordproxy_ratelimit.broker import Caller
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
-from processes.fleet import fleet
+from processes.fleet import Fleet, fleet
 from strategies.discord_limits import FakeDiscord, message_in, role_in
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
@@ -93,4 +93,30 @@ def test_a_backlog_of_one_application_still_leaves_in_bursts(valkey):
             return clock.now - began
 
     assert run(story(), clock) <= 11.0 / 0.95
+    assert discord.too_many == []
+
+
+def test_redis_clock_steps_back_by_an_hour(valkey):
+    """Instants of the former clock must not hold back the slots that are evenly spaced."""
+    clock, discord = VirtualClock(), discord_of("leaky")
+    step = {"us": 0}
+
+    async def single(workers: Any) -> None:
+        for number in range(BULK_CHANNELS, BULK_CHANNELS + 60):
+            await workers.send(1, message_in(number), "single", caller=Caller("single"))
+
+    async def story() -> float:
+        workers = Fleet(valkey, discord, 2, clock=clock)
+        for broker in workers.brokers:
+            broker._clock = lambda: clock.us() + step["us"]
+        await workers.start()
+        began = clock.now
+        calls = [*backlog(workers, 400, "one", "two"), asyncio.create_task(single(workers))]
+        await asyncio.sleep(4)
+        step["us"] = -3_600_000_000
+        await asyncio.gather(*calls)
+        await workers.aclose()
+        return clock.now - began
+
+    assert run(story(), clock) <= 460 / 40 + 5
     assert discord.too_many == []

@@ -42,6 +42,7 @@ local function reset_state()
   sizes = {}
   G.waiting, G.recover, G.clock, G.lost_server = 0, now + SECOND, 0, server
   G.held, G.first_end, G.kept, G.tidied = 0, 0, 0, 0
+  G.phase, G.singles, G.shared, G.pace, G.past, G.marked = 0, {}, 0, 0, G.v, 0 -- instants of another clock
   G.run = server .. '@' .. integer(now)
 end
 

@@ -4,7 +4,7 @@
 -- reply {'granted'} | {'wait', come back in us (below 0: only in case a hint is lost), seq} | {'refused', us}
 --   | {'moved', hash} | {'known', status, code, us}
 local SAFETY = 5 * SECOND
-local FEW = 5 -- calls of an application that wait for the global limit: further ones take their turns on arrival
+local FEW = 5 -- an application with at most so many calls in the global line takes a call's turn there on arrival
 
 -- A hint announces a grant to the calls behind the head; their workers poll only in case a hint was lost.
 local function wait_reply(l, b, id, record, after)
