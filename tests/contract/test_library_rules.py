@@ -5,11 +5,15 @@ Commits: discord.py 1add8a0, py-cord e53d4bd, nextcord d5c1fed, disnake 3bad63c,
 discordgo f43dd94, disgo dcfcfad, serenity f1253f9, twilight 913310e, DSharpPlus 29fab19, Discord.Net 8b92969.
 """
 
+import asyncio
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
@@ -18,6 +22,11 @@ from discordproxy_api.rest_edge.head import JSON, limit_headers, proxy_headers
 from discordproxy_api.rest_edge.refusals import FailedCall, refusal_of
 from discordproxy_ratelimit import errors as broker
 from fakes.every_case import every_case
+from fakes.virtual_time import VirtualClock, run
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
+    from discord.http import Ratelimit
 
 NOW = 1_795_898_400.0
 
@@ -212,10 +221,64 @@ def test_a_state_of_the_proxy_is_never_a_401():
     assert 401 not in {answer(of(state)).status for state in states}
 
 
+SUCCESS = Answer(
+    200,
+    limit_headers({"x-ratelimit-bucket": "b", "x-ratelimit-remaining": "0", "x-ratelimit-limit": "5"}, "own", NOW),
+)
+LIMIT, REMAINING = int(SUCCESS["X-RateLimit-Limit"]), int(SUCCESS["X-RateLimit-Remaining"])
+WINDOW_S = float(SUCCESS["X-RateLimit-Reset-After"])
+PER_S = 500
+"""Requests per second and bucket that no library may delay by itself; Discord's global limit is 50 for most bots."""
+
+MOST_AT_ONCE = 500
+"""Requests in flight that a process can have without more file descriptors than the usual 1024."""
+
+
 def test_libraries_do_not_stop_themselves_by_the_limits_of_a_success():
-    discord = {"x-ratelimit-bucket": "b", "x-ratelimit-remaining": "0", "x-ratelimit-limit": "5"}
-    found = Answer(200, limit_headers(discord, "own", NOW))
-    assert int(found["X-RateLimit-Remaining"]) > 0
-    assert float(found["X-RateLimit-Reset"]) > NOW
-    assert int(found["X-RateLimit-Limit"]) > 0
-    assert found["X-RateLimit-Bucket"] == "b"
+    assert REMAINING > 0
+    assert float(SUCCESS["X-RateLimit-Reset"]) == pytest.approx(NOW + WINDOW_S)
+    assert SUCCESS["X-RateLimit-Bucket"] == "b"
+
+
+def test_hikari_gains_requests_faster_than_it_sends_them():
+    """It counts down from Remaining and gains one per Reset-After / (Limit - Remaining).
+
+    A response with Limit - 1 remaining makes it start this period anew: below one request per period it gains none. The
+    requests that wait for the first response of a route are charged to the bucket of its first channel, and no further
+    response is: there it gains one per period only.
+    """
+    assert REMAINING not in {LIMIT, LIMIT - 1}
+    assert (LIMIT - REMAINING) / WINDOW_S >= PER_S
+
+
+def test_windows_that_end_after_the_last_response_are_short():
+    """nextcord and Discord.Net count down, and gain all requests when no response has come for Reset-After."""
+    assert WINDOW_S <= 0.1 * REMAINING / 50
+
+
+def test_discord_py_delays_no_response():
+    """It keeps a response back for Reset-After unless min(Remaining, Limit - in flight) exceeds the other requests."""
+    assert REMAINING <= MOST_AT_ONCE, "it sends so many at once, each with a connection"
+    for in_flight in range(1, REMAINING + 1):
+        assert min(REMAINING, LIMIT - in_flight) - (in_flight - 1) > 0
+
+
+def test_discord_py_sends_a_thousand_requests_of_one_bucket_without_a_pause():
+    """With its own class: the requests in flight are the only limit."""
+    rtt_s, number = 0.2, 1_000
+
+    async def story() -> float:
+        ratelimit = Ratelimit(None)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
+        async def one() -> None:
+            async with ratelimit:
+                await asyncio.sleep(rtt_s)
+                ratelimit.update(SimpleNamespace(headers=CIMultiDict(SUCCESS.headers)))
+
+        await asyncio.gather(*(one() for _ in range(number)))
+        return loop.time() - began
+
+    took_s = run(story(), VirtualClock())
+    assert took_s <= rtt_s * (number / REMAINING + 2)

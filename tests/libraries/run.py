@@ -38,6 +38,9 @@ SCENARIOS: dict[str, Scenario] = {
     "40 at once, documented settings": partial(scenarios.burst, number=40, window_s=5.0, snippet=True),
     "10 at once, defaults": partial(scenarios.burst, number=10, window_s=5.0, snippet=False),
     "40 at once, defaults": partial(scenarios.burst, number=40, window_s=5.0, snippet=False),
+    "400 at once, below the limit": partial(
+        scenarios.burst, number=400, limit=1000, window_s=1.0, snippet=True, within_s=90.0
+    ),
     "failures of Discord": scenarios.lost_answers,
     "blocked by Cloudflare": scenarios.blocked,
     "answers of the proxy": answers.parsed,

@@ -78,10 +78,19 @@ def _judge_operations(found: list[Received], outcome: Outcome) -> None:
     outcome.require(429 not in {each.record.status for each in found}, "Discord answered 429")
 
 
-async def burst(stage: Stage, library: Library, *, number: int, window_s: float, snippet: bool) -> Outcome:
+async def burst(
+    stage: Stage,
+    library: Library,
+    *,
+    number: int,
+    window_s: float,
+    snippet: bool,
+    limit: int = 5,
+    within_s: float = 3600.0,
+) -> Outcome:
     """Messages at once all arrive, with the documented settings or the defaults (acceptance 3 and 4)."""
     outcome = Outcome()
-    stage.discord.limits.set(SEND, RouteLimit(limit=5, window_s=window_s, kind="fixed"))
+    stage.discord.limits.set(SEND, RouteLimit(limit=limit, window_s=window_s, kind="fixed"))
     base = stage.rest_url if snippet else f"{stage.rest_url}/app=library"
     async with Program(library, base, snippet=snippet) as program:
         stage.clear()
@@ -97,6 +106,7 @@ async def burst(stage: Stage, library: Library, *, number: int, window_s: float,
     outcome.require(len(kept) == sent, f"{len(kept)} messages of {sent} that were reported as sent")
     may_fail = not snippet and library.name in REPORTING
     outcome.require(sent == number or may_fail, f"{sent} sent, {errors}")
+    outcome.require(took_s <= within_s, "the library waits by itself")
     outcome.require(served <= MAX_REQUESTS * number * max(took_s, 1.0), f"{served} requests in {took_s:.1f} s")
     contents = [each.content["content"] for each in stage.received if each.route == SEND]
     numbers = [int(each.rpartition(" ")[2]) for each in contents]

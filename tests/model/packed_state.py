@@ -26,6 +26,8 @@ class LaneState(NamedTuple):
     finish: dict[str, float]
     waiting: int
     kept: int
+    line: str | None = None
+    early: str | None = None
 
 
 class BucketState(NamedTuple):

@@ -11,6 +11,7 @@ RETURNED, RESTORED = -1e9, -1e7
 LONG_BACKLOG, GATHERING_US, CALM_US, FAST = 12, 50_000, 20_000, 30
 AHEAD_US, SOON_US, LEAD_US = 100_000, 20_000, 10_000
 MIN_SAMPLES, MAX_LATENCY_US = 20, 30_000
+ONE_BY_ONE_US, MAX_SINGLES = 5 * SECOND, 16
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Record:
     restored: bool = False
     score: float = 0.0
     start: float = 0
+    early_turn: float | None = None
 
     @property
     def turn(self) -> tuple[float, str]:
@@ -42,25 +44,58 @@ class Record:
 
 @dataclass
 class Queue:
-    """The virtual time of a fair queue: a lane's, or the global limit's."""
+    """The virtual time of a fair queue: a lane's, or the global limit's.
+
+    Attributes:
+        line: of a lane: a call of it that may wait for a slot.
+        early: of a lane: a waiting call that has its turn at the global limit already.
+    """
 
     v: float = 0.0
     finish: dict[str, float] = field(default_factory=dict)
+    line: str = ""
+    early: str = ""
 
     def start_of(self, app: str) -> float:
-        return max(self.v, self.finish.get(app, 0))
+        return max(self.floor(), self.finish.get(app, 0))
 
-    def place(self, record: Record) -> None:
+    def floor(self) -> float:
+        return self.v
+
+    def next_turn(self, record: Record) -> float:
+        return self.start_of(record.app) - HEAD_START[record.priority]
+
+    def turn(self, record: Record) -> float:
         if record.returned or record.restored:
-            record.score = (RETURNED if record.returned else RESTORED) + (record.seq % 1e12) / SECOND
-            return
-        start = self.start_of(record.app)
-        self.finish[record.app] = start + 1 / record.weight
-        record.score = start - HEAD_START[record.priority]
+            return (RETURNED if record.returned else RESTORED) + (record.seq % 1e12) / SECOND
+        turn = self.next_turn(record)
+        self.finish[record.app] = self.start_of(record.app) + 1 / record.weight
+        return turn
 
-    def passed(self, record: Record) -> None:
+    def place(self, record: Record, *, single: bool = False) -> None:
+        record.score = self.turn(record) - (0.5 / record.weight if single else 0)
+
+    def passed(self, record: Record, _now: int) -> None:
         if record.score >= RESTORED / 2:
             self.v = max(self.v, record.score + HEAD_START[record.priority])
+
+
+@dataclass
+class GlobalLine(Queue):
+    """The queue of the global limit: an app may catch up what it has missed in the last second or two."""
+
+    past: float = 0.0
+    mark: float = 0.0
+    marked: int = 0
+
+    def floor(self) -> float:
+        return self.past
+
+    def passed(self, record: Record, now: int) -> None:
+        if record.score >= RESTORED / 2 and now - self.marked >= SECOND:
+            self.past = self.mark if now - self.marked < 2 * SECOND else self.v
+            self.mark, self.marked = self.v, now
+        super().passed(record, now)
 
 
 @dataclass
@@ -87,6 +122,21 @@ class GlobalLimit:
     ways_before: list[tuple[int, int]] = field(default_factory=list)
     ways_at: int = 0
     seen: int = 0
+    singles: dict[str, int] = field(default_factory=dict)
+    shared: int = 0
+    pace: float = 0.0
+
+    def forget_instants(self) -> None:
+        """The clock may be another one."""
+        self.phase, self.singles, self.shared, self.pace = 0.0, {}, 0, 0.0
+
+    def saw_single(self, now: int, app: str) -> None:
+        """A call of this app arrives while others wait, and no call of it does."""
+        if now - self.singles.get(app, -ONE_BY_ONE_US) < ONE_BY_ONE_US:
+            self.shared = now
+        self.singles = {other: at for other, at in self.singles.items() if now - at < ONE_BY_ONE_US}
+        if app in self.singles or len(self.singles) < MAX_SINGLES:
+            self.singles[app] = now
 
     def limit(self, now: int) -> int:
         quiet = (now - self.shrunk) // MINUTE
@@ -105,9 +155,13 @@ class GlobalLimit:
         limit = self.limit(now)
         spaced = limit // 5
         short = crowd and backlog <= LONG_BACKLOG * limit and self._shows_its_size(now, backlog)
+        shared = now - self.shared < ONE_BY_ONE_US
+        short = short and not shared
         plain, paced = self._free_at(now, limit - spaced, paced=False), self._free_at(now, spaced, paced=True)
+        if shared and record.priority != "high":
+            plain = max(plain, self.pace)
         if plain == now:
-            self._occupy(record, limit - spaced, plain, paced=False)
+            self._occupy_plain(record, limit - spaced, plain, shared=shared)
             return True, now
         if spaced and not (record.priority == "high" or short):
             paced = max(paced, self.phase)
@@ -116,8 +170,8 @@ class GlobalLimit:
                 self.phase = max(paced, self.phase) + SECOND / spaced
             self._occupy(record, spaced, paced, paced=True)
             return True, paced
-        if plain <= now + AHEAD_US and self._count(paced=False) <= limit - spaced:
-            self._occupy(record, limit - spaced, plain, paced=False)
+        if plain <= now + (SOON_US if shared else AHEAD_US) and self._count(paced=False) <= limit - spaced:
+            self._occupy_plain(record, limit - spaced, plain, shared=shared)
             return True, plain
         at = min(max(now, plain - LEAD_US), paced)
         return False, at if at < math.inf else None
@@ -135,6 +189,11 @@ class GlobalLimit:
         if not most:
             return math.inf
         return now if self._count(paced=paced) < most else min(s.free_at for s in self.slots if s.paced == paced)
+
+    def _occupy_plain(self, record: Record, most: int, since: float, *, shared: bool) -> None:
+        if shared:
+            self.pace = max(since, self.pace) + SECOND / most
+        self._occupy(record, most, since, paced=False)
 
     def _occupy(self, record: Record, most: int, since: float, *, paced: bool) -> None:
         if self._count(paced=paced) >= most:

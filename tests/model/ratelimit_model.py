@@ -8,12 +8,13 @@ import math
 from typing import Any
 
 from model.ratelimit_bucket import MINUTE, SECOND, Bucket
-from model.ratelimit_line import HEAD_START, GlobalLimit, Outcome, Queue, Record, Slot
+from model.ratelimit_line import HEAD_START, GlobalLimit, GlobalLine, Outcome, Queue, Record, Slot
 from model.ratelimit_second import Second, Sent
 
 SAFETY_US, PROBE_US = 5 * SECOND, 10 * SECOND
 FORBIDDEN_US, WEBHOOK_GONE_US = MINUTE, 86_400 * SECOND
 SCHEDULED = 8
+FEW = 5
 RENEWED = 1.125  # leases that a renewal lasts, so that not each call renews
 ORDER = "nrocdxsag"
 
@@ -28,7 +29,7 @@ class Model:
         self.routes: dict[str, str] = {}
         self.moves: dict[str, tuple[int, int, str]] = {}  # of a route: since when, returns, the former hash
         self.blocks: dict[str, tuple[int, int, int]] = {}
-        self.line, self.lanes = Queue(), dict[str, Queue]()
+        self.line, self.lanes = GlobalLine(), dict[str, Queue]()
         self.records: list[Record] = []
         self.buckets: dict[str, Bucket] = {}
         self.seconds: dict[str, Second] = {}
@@ -53,6 +54,8 @@ class Model:
         if self.clock - now > 10 * SECOND or other_server or (lost and self.told != server):
             self.records, self.globally.slots, self.workers, self.buckets, self.lanes = [], [], {}, {}, {}
             self.recover, self.clock, self.told = now + SECOND, 0, server
+            self.globally.forget_instants()
+            self.line.past, self.line.marked = self.line.v, 0
             for second in self.seconds.values():
                 second.forget()
         self.now = self.clock = max(now, self.clock)
@@ -127,7 +130,9 @@ class Model:
 
     def _to_global(self, record: Record, start: float) -> None:
         """The bucket agreed; now the global limit has to."""
-        record.state = "on its way"
+        record.state, lane = "on its way", self.lane(record.lane)
+        if lane.early == record.id:
+            lane.early = ""
         if record.exempt:
             self._deliver(record, start)
             return
@@ -139,8 +144,29 @@ class Model:
         if not self.waiting_for_a_slot():
             self.globally.crowd = self.now
         record.state = "global"
-        self.line.place(record)
+        record.score = self.line.turn(record) if record.early_turn is None else record.early_turn
+        owner = self._early(lane)
+        if owner and owner.early_turn < record.score:
+            record.score, record.priority = owner.early_turn, owner.priority
+        if not lane.line or self.in_flight(lane=record.lane) == 1:
+            lane.line = record.id
         self.stirred = True
+
+    def _early(self, lane: Queue) -> Record | None:
+        """The waiting call of a lane whose turn at the global limit the calls ahead of it take over."""
+        owner = self.record(lane.early)
+        return owner if owner and owner.state == "waiting" else None
+
+    def _hasten(self, record: Record) -> None:
+        """The call of the lane that waits for a slot takes over the turn of this waiting call, if it has one."""
+        lane, turn = self.lane(record.lane), record.early_turn
+        owner = self._early(lane)
+        if turn is None or (owner and owner is not record and owner.early_turn <= turn):
+            return
+        lane.early = record.id
+        ahead = self.record(lane.line)
+        if ahead and ahead.state == "global" and ahead.score > turn:
+            ahead.score, ahead.priority, self.stirred = turn, record.priority, True
 
     def _pump(self) -> tuple[int | None, bool]:
         """Hand out the global slots there are. Returns us until the next one, and whether it is for the caller."""
@@ -152,7 +178,7 @@ class Model:
                     self.hints.append((record.worker, ["P", "", str(after)]))
                 return after, record.worker == self.me
             self.stirred = True
-            self.line.passed(record)
+            self.line.passed(record, self.now)
             self._deliver(record, at)
         return None, False
 
@@ -233,11 +259,12 @@ class Model:
             if at is None and self._may_be_scheduled(record, later, ahead):
                 at, ahead = later, ahead + 1
             if at is None:
+                self._hasten(record)
                 held_back = self._is_held_back(lane)
                 return self._come_back(record, later), self._earlier_lane(
                     bucket, lane, behind=True
                 ) if held_back else ""
-            self.lane(lane).passed(record)
+            self.lane(lane).passed(record, self.now)
             self._charge(record, bucket)
             record.bucket = bucket
             self._to_global(record, at)
@@ -264,13 +291,17 @@ class Model:
         if at > self.now + o["left_us"]:
             return ["refused", round(at - self.now)]
         self.globally.arrived = self.now
+        single = self._has_few(o, 0)
+        if single:
+            self.globally.saw_single(self.now, o["app"])
         flags = {name: o.get(name, False) for name in ("ordered", "exempt", "returned", "restored")}
         record = Record(record_id, self.me, route, lane, bucket, o.get("seq") or self._next_seq(), **flags)
         record.app, record.weight, record.priority = o["app"], o["weight"], o["priority"]
         record.deadline = self.now + o["left_us"]
-        return self._placed(record, alone=not self.waiting(lane))
+        few = self._has_few(o, math.inf if o["priority"] == "high" else FEW)
+        return self._placed(record, alone=not self.waiting(lane), single=single, few=few)
 
-    def _placed(self, record: Record, *, alone: bool) -> list[Any]:
+    def _placed(self, record: Record, *, alone: bool, single: bool, few: bool) -> list[Any]:
         lane, bucket, after = record.lane, record.bucket, -1
         at_once = alone and self._start_instant(record, bucket)[0] and not self._earlier_lane(bucket, lane)
         self.records.append(record)
@@ -278,11 +309,19 @@ class Model:
             self._charge(record, bucket)
             self._to_global(record, self.now)
         else:
-            self.lane(lane).place(record)
+            record.early_turn = self.line.turn(record) if few else None
+            self.lane(lane).place(record, single=single)
             after, _ = self._serve(lane, bucket)
         if record.state != "waiting":
             return [record.state, 0, record.seq]
+        self._hasten(record)
         return ["wait", self._wait_us(record, bucket, after), record.seq]
+
+    def _has_few(self, o: dict[str, Any], calls: float) -> bool:
+        """Whether others wait for a slot, and at most so many calls of this app."""
+        if any(o.get(name) for name in ("exempt", "returned", "restored")) or not self.waiting_for_a_slot():
+            return False
+        return self.line.finish.get(o["app"], 0) <= self.line.v + calls / o["weight"]
 
     def _repeated(self, record: Record) -> list[Any]:
         """The reply to the first attempt was lost."""
@@ -331,6 +370,8 @@ class Model:
         if record is None:
             return None
         self.records.remove(record)
+        if self.lane(record.lane).line == record_id and record.state != "waiting":
+            self.lane(record.lane).line = ""
         self.globally.free(self.now, record_id, answer and answer["age_us"])
         second = self.seconds.get(record.lane) if record.state != "waiting" else None
         return second and second.ended(self.now, record_id, answer)

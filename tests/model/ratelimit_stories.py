@@ -121,6 +121,40 @@ STORIES: dict[str, tuple[Any, ...]] = {
         Pass(SECOND),
         *[call(Sign("n")), Pass(60_000)] * 4,
     ),
+    "an application comes with one call at a time beside a backlog": (
+        call(Acquire(2)),
+        call(Complete(0, Says())),
+        call(*[Acquire(2)] * 80),
+        call(*[Acquire(2, app="b")] * 10),
+        *[
+            step
+            for _ in range(5)
+            for step in (
+                call(Acquire(2, app="c"), worker=1),
+                call(*[Complete(pick, Says()) for pick in range(50)]),
+                Pass(SECOND),
+                *[call(Sign("n")), Pass(21_000)] * 6,
+            )
+        ],
+    ),
+    "calls of three applications wait in a lane whose first call waits for a slot": (
+        call(Acquire(2)),
+        call(Complete(0, Says())),
+        call(*[Acquire(2)] * 60),
+        call(*[Acquire(2, major=1, app=app, flags=("ordered",)) for app in "abb"]),
+        Pass(50_000),
+        call(Acquire(2, major=1, app="c", flags=("ordered",)), worker=1),
+        call(Acquire(2, major=1, app="d", priority="high", flags=("ordered",)), worker=1),
+        *[
+            step
+            for _ in range(8)
+            for step in (
+                call(*[Complete(pick, Says()) for pick in range(50)]),
+                Pass(SECOND),
+                *[call(Sign("n")), Pass(40_000)] * 2,
+            )
+        ],
+    ),
     "a replica takes over with old data": (
         call(Acquire(0)),
         call(Complete(0)),

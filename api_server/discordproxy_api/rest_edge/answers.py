@@ -16,7 +16,7 @@ from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.discord.http1.response import Headers
 from discordproxy_api.discord.request import Reply
 from discordproxy_api.http.http1.answer import HttpAnswer
-from discordproxy_api.rest_edge.head import JSON, limit_headers, passed_headers, proxy_headers
+from discordproxy_api.rest_edge.head import JSON, limit_headers, own_headers, passed_headers, proxy_headers
 from discordproxy_api.rest_edge.reception import Arrival
 from discordproxy_api.rest_edge.refusals import FailedCall, Refusal, refusal_of
 from discordproxy_api.rest_edge.relay import RelayedError
@@ -30,6 +30,10 @@ MIN_RETRY_S = 0.1
 """Several libraries take a retry_after of 0 for a missing one."""
 
 MAX_BUCKETS = 1_000
+
+UNLIMITED = frozenset({CALLBACK, "/oauth2/token", "/oauth2/token/revoke"})
+"""Routes that hikari does not limit; it reports limits in their responses as errors."""
+
 INTERNAL_SERVER_ERROR = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 OUTAGE_GAP_S = 10.0
@@ -71,7 +75,7 @@ class _Buckets:
 
     def name_of(self, line: RequestLine) -> str:
         """Return the bucket of a route; a name of its own if Discord's is unknown."""
-        return self._names.get(line.lane) or fingerprint(line.lane)
+        return self._names.get(line.lane) or fingerprint(line.route)
 
 
 class Answers:
@@ -119,6 +123,8 @@ class Answers:
         if bucket:
             self._buckets.learn(arrival.incoming.line, bucket)
             headers |= limit_headers(discord, options.limit_headers, time.time())
+        elif self._is_limited_by_libraries(reply, arrival):
+            headers |= own_headers(self._buckets.name_of(arrival.incoming.line), time.time())
         if reply.status >= INTERNAL_SERVER_ERROR and discord.get("retry-after", "").isdecimal():
             headers["Retry-After"] = discord["retry-after"]
         if options.preference_applied:
@@ -126,6 +132,11 @@ class Answers:
         if arrival.incoming.replayed:
             headers["Idempotent-Replayed"] = "true"
         return HttpAnswer(reply.status, headers, reply.body)
+
+    def _is_limited_by_libraries(self, reply: Reply, arrival: Arrival) -> bool:
+        """Whether libraries send one request at a time until a response states a limit, and this one states none."""
+        is_own = arrival.options.limit_headers == "own" and reply.status < INTERNAL_SERVER_ERROR
+        return is_own and arrival.incoming.line.template not in UNLIMITED
 
     def failed(self, arrival: Arrival) -> FailedCall:
         """Return what the answer to a failed call depends on."""

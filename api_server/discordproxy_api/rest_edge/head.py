@@ -16,8 +16,13 @@ VIA = "1.1 discordproxy"
 MAX_WAIT_S = 1_500.0
 """The longest wait that a caller can ask for; below the longest time of a call."""
 
-OWN_LIMIT, OWN_WINDOW_S = 100, 1.0
-"""The limit that the proxy states as its own: it takes that many, and its queue does the rest."""
+OWN_LIMIT, OWN_REMAINING, OWN_WINDOW_S = 500, 250, 0.1
+"""The limit that the proxy states as its own. With these numbers no library waits by itself; the proxy's queue does.
+
+hikari gains one request per Reset-After / (Limit - Remaining). nextcord and Discord.Net gain all requests when no
+response has come for Reset-After. discord.py sends Remaining requests at once, each with a connection, and delays
+responses by Reset-After if Remaining exceeds half of Limit.
+"""
 
 LIMIT_HEADERS = ("own", "discord", "none")
 JSON = "application/json"
@@ -141,12 +146,18 @@ def limit_headers(discord: Mapping[str, str], shown: LimitHeaders, now: float) -
             found[prefix + name[len(_THEIRS) :]] = value
     if shown == "discord":
         return found | _moved(discord.get("x-ratelimit-reset-after", ""), now)
-    found["X-RateLimit-Limit"] = str(OWN_LIMIT)
-    found["X-RateLimit-Remaining"] = str(OWN_LIMIT - 1)
-    found["X-RateLimit-Reset-After"] = f"{OWN_WINDOW_S:.3f}"
-    found["X-RateLimit-Reset"] = f"{now + OWN_WINDOW_S:.3f}"
-    found["X-RateLimit-Bucket"] = bucket
-    return found
+    return found | own_headers(bucket, now)
+
+
+def own_headers(bucket: str, now: float) -> dict[str, str]:
+    """Return the proxy's own limit; `now` is Unix time."""
+    return {
+        "X-RateLimit-Limit": str(OWN_LIMIT),
+        "X-RateLimit-Remaining": str(OWN_REMAINING),
+        "X-RateLimit-Reset": f"{now + OWN_WINDOW_S:.3f}",
+        "X-RateLimit-Reset-After": f"{OWN_WINDOW_S:.3f}",
+        "X-RateLimit-Bucket": bucket,
+    }
 
 
 def exhausted_headers(retry_after_s: float, *, bucket: str, scope: str, now: float) -> dict[str, str]:

@@ -33,7 +33,8 @@ at once, to the processes in turn. Callers repeat nothing; a message is lost if 
 
 MIXED_NOTES = """\
 The same scenarios. Different unchanged libraries send the messages of each channel in turn: through the REST port and
-gRPC of one server, through one process of a peer, or directly to Discord, each with its own limiter."""
+gRPC of one server, through one process of a peer, or directly to Discord, each with its own limiter. hikari sends what
+waits for its first response one message after the other, also to different channels: in B up to 150 round trips."""
 
 MEMORY_NOTES = f"""\
 PSS of all processes, in 10⁶ bytes: {OURS} consists of a supervisor, a gateway with its caches, one worker and Valkey,

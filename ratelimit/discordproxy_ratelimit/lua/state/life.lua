@@ -4,11 +4,13 @@
 -- recover, clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways, ways_at, phase, rush, arrived,
 -- waiting (places of all lanes and of the global line), v, finish, kept (when all keys got their TTL), tidied (when free slots
 -- were removed), first_end (a lower bound of the earliest lease end), and sizes, nil if they must be looked up: slots,
--- paced, queued (of KEYS[2], [3], [8]), held, blocks, limited (of KEYS[4], [7], [9]).
+-- paced, queued (of KEYS[2], [3], [8]), held, blocks, limited (of KEYS[4], [7], [9]); then singles, shared, pace (see slots.lua),
+-- past, mark, marked (see queue.lua).
 local function new_state()
   return { recover = 0, clock = 0, seq = 0, blocked = 0, shrink = 0, shrunk = 0, there = 0, there_old = 0, back = 0,
     back_old = 0, ways = 0, ways_at = 0, phase = 0, rush = 0, arrived = 0, waiting = 0, v = 0, finish = {}, kept = 0,
-    tidied = 0, first_end = 0 }
+    tidied = 0, first_end = 0, singles = {}, shared = 0, pace = 0,
+    past = 0, mark = 0, marked = 0 }
 end
 
 local function load_state()
@@ -16,18 +18,20 @@ local function load_state()
   if not packed then return new_state() end
   local life, of_server, lost_server, recover, clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways,
     ways_at, phase, rush, arrived, waiting, v, finish, kept, tidied_at, first_end, slots, paced, queued, held, blocks,
-    limited = cmsgpack.unpack(packed)
+    limited, singles, shared, pace, past, mark, marked = cmsgpack.unpack(packed)
   sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]] = slots, paced, queued
   return { run = life, server = of_server, lost_server = lost_server, recover = recover, clock = clock, seq = seq, blocked = blocked,
     shrink = shrink, shrunk = shrunk, there = there, there_old = there_old, back = back, back_old = back_old, ways = ways,
     ways_at = ways_at, phase = phase, rush = rush, arrived = arrived, waiting = waiting, v = v, finish = finish,
-    kept = kept, tidied = tidied_at, first_end = first_end, held = held, blocks = blocks, limited = limited }
+    kept = kept, tidied = tidied_at, first_end = first_end, held = held, blocks = blocks, limited = limited,
+    singles = singles or {}, shared = shared or 0, pace = pace or 0, past = past or v, mark = mark or v, marked = marked or 0 }
 end
 
 local function save_state()
   local packed = cmsgpack.pack(G.run, G.server, G.lost_server, G.recover, G.clock, G.seq, G.blocked, G.shrink, G.shrunk, G.there,
     G.there_old, G.back, G.back_old, G.ways, G.ways_at, G.phase, G.rush, G.arrived, G.waiting, G.v, G.finish, G.kept,
-    G.tidied, G.first_end, sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]], G.held, G.blocks, G.limited)
+    G.tidied, G.first_end, sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]], G.held, G.blocks, G.limited,
+    G.singles, G.shared, G.pace, G.past, G.mark, G.marked)
   store(KEYS[1], packed, G.kept == now and SHORT_TTL)
 end
 
@@ -38,6 +42,7 @@ local function reset_state()
   sizes = {}
   G.waiting, G.recover, G.clock, G.lost_server = 0, now + SECOND, 0, server
   G.held, G.first_end, G.kept, G.tidied = 0, 0, 0, 0
+  G.phase, G.singles, G.shared, G.pace, G.past, G.marked = 0, {}, 0, 0, G.v, 0 -- instants of another clock
   G.run = server .. '@' .. integer(now)
 end
 

@@ -5,8 +5,10 @@ local RETURNED, RESTORED = -1e9, -1e7 -- after a 429: first of all; known before
 
 local function by_arrival(base, seq) return base + (seq % 1e12) / SECOND end
 
--- clock: the table that holds the queue's virtual time `v` and each app's `finish`
-local function start_of(clock, app) return math.max(clock.v, clock.finish[app] or 0) end
+-- clock: the table that holds the queue's virtual time `v` and each app's `finish`. That of the global limit also has
+-- `past`, its virtual time one to two seconds ago: an app that had no call while the others sent a burst may catch up.
+local function floor_of(clock) return clock.past or clock.v end
+local function start_of(clock, app) return math.max(floor_of(clock), clock.finish[app] or 0) end
 
 local function turn(clock, record)
   if record.returned then return by_arrival(RETURNED, record.seq) end
@@ -16,26 +18,34 @@ local function turn(clock, record)
   return start - (HEAD_START[record.priority] or 0)
 end
 
+-- `mark`: the virtual time at the instant `marked`
+local function remember(clock)
+  if now - clock.marked < SECOND then return end
+  clock.past = now - clock.marked < 2 * SECOND and clock.mark or clock.v
+  clock.mark, clock.marked = clock.v, now
+end
+
 -- The queue's virtual time follows the calls that leave it. An app whose finish lies before it starts anew.
 local function passed(clock, score, record)
   if score < RESTORED / 2 then return end
+  if clock.past then remember(clock) end
   clock.v = math.max(clock.v, score + (HEAD_START[record.priority] or 0))
   for app, finish in pairs(clock.finish) do
-    if finish <= clock.v then clock.finish[app] = nil end
+    if finish <= floor_of(clock) then clock.finish[app] = nil end
   end
 end
 
 -- A record is packed in this order: worker, lane, bucket, seq, state (nil: in its lane's queue; 'global': waits for a
 -- slot; 'granted'), exempt, start, spaced, slot_at; of a place also score, deadline, app, weight, priority, ordered,
--- returned, restored.
+-- returned, restored, turn (at the global limit, if it was taken on arrival).
 local function read_record(id)
   local packed = redis.call('HGET', KEYS[4], id)
   if not packed then return nil end
   local worker, lane_name, bucket_name, seq, state, exempt, start, spaced, slot_at, score, deadline, app, weight,
-    priority, ordered, returned, restored = cmsgpack.unpack(packed)
+    priority, ordered, returned, restored, early = cmsgpack.unpack(packed)
   return { worker = worker, lane = lane_name, bucket = bucket_name, seq = seq, state = state, exempt = exempt,
     start = start, spaced = spaced, slot_at = slot_at, score = score, deadline = deadline, app = app, weight = weight,
-    priority = priority, ordered = ordered, returned = returned, restored = restored }
+    priority = priority, ordered = ordered, returned = returned, restored = restored, turn = early }
 end
 
 local function packed_record(r)
@@ -43,7 +53,7 @@ local function packed_record(r)
     return cmsgpack.pack(r.worker, r.lane, r.bucket, r.seq, r.state, r.exempt, r.start, r.spaced, r.slot_at)
   end
   return cmsgpack.pack(r.worker, r.lane, r.bucket, r.seq, r.state, r.exempt, r.start, r.spaced, r.slot_at, r.score,
-    r.deadline, r.app, r.weight, r.priority, r.ordered, r.returned, r.restored)
+    r.deadline, r.app, r.weight, r.priority, r.ordered, r.returned, r.restored, r.turn)
 end
 
 local function count_held()
@@ -75,8 +85,9 @@ end
 local function member_of(id, record) return string.format('%016.0f', record.seq) .. id end
 local function id_of(member) return member:sub(17) end
 
-local function push(l, id, record)
-  record.score = turn(l, record)
+-- single: calls of other apps whose turn comes at the same virtual time leave after this one
+local function push(l, id, record, single)
+  record.score = turn(l, record) - (single and 0.5 / record.weight or 0)
   write_record(id, record)
   put(l.queue, string.format('%.17g', record.score), member_of(id, record))
   G.waiting = G.waiting + 1

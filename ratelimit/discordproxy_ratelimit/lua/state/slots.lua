@@ -1,7 +1,10 @@
 -- Part 9: the global limit. It has G slots, and a slot is free again one second after its *answer*: two requests of one
 -- slot then reach Discord at least a second apart, whatever the latency, and no second sees more than G of them.
 -- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or while its length is not known yet, so
--- that an urgent call never waits for the next burst of the others.
+-- that an urgent call never waits for the next burst of the others. All leave evenly spaced while an application comes
+-- with one call at a time: it waits for each response, so bursts of the others would leave it a call or two a second.
+-- singles: applications whose call came alone, and when; shared: when that happened again within ONE_BY_ONE;
+-- pace: the instant of the next slot that is not among the fifth
 local LONG_BACKLOG = 12 -- seconds of the global limit
 local GATHERING = SECOND / 20 -- time in which a rush of calls shows its size; longer while it
 local CALM, FAST = SECOND / 50, 30 -- has not paused for CALM and grows by FAST seconds of the limit per second
@@ -9,6 +12,7 @@ local CALM, FAST = SECOND / 50, 30 -- has not paused for CALM and grows by FAST 
 -- separate script call is needed. A spaced slot is granted less early, because an urgent call may need it.
 local AHEAD, SOON = SECOND / 10, SECOND / 50
 local LEAD = SECOND / 100 -- a worker calls so much before the start of a slot that is not spaced
+local ONE_BY_ONE, MAX_SINGLES = 5 * SECOND, 16
 
 local function global_limit()
   local quiet = math.floor((now - G.shrunk) / MINUTE)
@@ -58,6 +62,16 @@ local function rush_is_measured()
   return now - G.arrived >= CALM or G.waiting < FAST * global_limit() * age / SECOND
 end
 
+-- A call arrives while others wait for a slot and its application has none among them.
+local function saw_single(app)
+  local last, kept = G.singles[app], 0
+  if last and now - last < ONE_BY_ONE then G.shared = now end
+  for other, at in pairs(G.singles) do
+    if now - at < ONE_BY_ONE then kept = kept + 1 else G.singles[other] = nil end
+  end
+  if G.singles[app] or kept < MAX_SINGLES then G.singles[app] = now end
+end
+
 -- returns the set a slot was taken from and the instant it is free; else nil and the instant of the next attempt,
 -- nil if an answer must come first
 local function take_slot(id, urgent)
@@ -65,9 +79,14 @@ local function take_slot(id, urgent)
   if now < blocked then return nil, blocked end
   local limit = global_limit()
   local spaced = limit >= 5 and math.floor(limit / 5) or 0
+  local shared = now - G.shared < ONE_BY_ONE
   local a, oldest_a = free_instant(KEYS[2], limit - spaced)
-  if a == now then return occupy(KEYS[2], id), now end
-  local short = G.waiting <= LONG_BACKLOG * limit and rush_is_measured()
+  if a and shared and not urgent then a = math.max(a, G.pace) end
+  if a == now then
+    if shared then G.pace = math.max(a, G.pace) + SECOND / (limit - spaced) end
+    return occupy(KEYS[2], id), now
+  end
+  local short = G.waiting <= LONG_BACKLOG * limit and not shared and rush_is_measured()
   local b, oldest_b
   if spaced > 0 then b, oldest_b = free_instant(KEYS[3], spaced) end
   if b and not (urgent or short) then b = math.max(b, G.phase) end
@@ -75,7 +94,10 @@ local function take_slot(id, urgent)
     if not short then G.phase = math.max(b, G.phase) + SECOND / spaced end -- an urgent call takes a turn, too
     return occupy(KEYS[3], id, oldest_b), b
   end
-  if a and a <= now + AHEAD and size(KEYS[2]) <= limit - spaced then return occupy(KEYS[2], id, oldest_a), a end
+  if a and a <= now + (shared and SOON or AHEAD) and size(KEYS[2]) <= limit - spaced then
+    if shared then G.pace = math.max(a, G.pace) + SECOND / (limit - spaced) end
+    return occupy(KEYS[2], id, oldest_a), a
+  end
   a = a and math.max(now, a - LEAD)
   return nil, (a and b) and math.min(a, b) or a or b
 end

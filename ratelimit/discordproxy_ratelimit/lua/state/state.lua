@@ -39,20 +39,21 @@ local function save_bucket(b)
 end
 
 -- A lane: the calls of one route and major parameter. They wait in one queue, whatever bucket they turn out to share.
--- Packed: run, infl, v, finish, the size of its queue, kept (when both got their TTL).
+-- Packed: run, infl, v, finish, the size of its queue, kept (when both got their TTL), line (a call of the lane that may
+-- wait for a global slot), early (a waiting call that has its turn already, see grant.lua).
 local function lane(name, key, queue)
   local l = lanes[name]
   if l then return l end
   local packed, paused = redis.call('GET', key), blocked(name)
-  local life, infl, v, finish, waiting, kept
-  if packed then life, infl, v, finish, waiting, kept = cmsgpack.unpack(packed) end
+  local life, infl, v, finish, waiting, kept, line, early
+  if packed then life, infl, v, finish, waiting, kept, line, early = cmsgpack.unpack(packed) end
   if life ~= run then
     if packed then redis.call('UNLINK', queue) end
-    infl, v, finish, waiting, kept = 0, 0, {}, 0, 0
+    infl, v, finish, waiting, kept, line, early = 0, 0, {}, 0, 0, nil, nil
   end
   sizes[queue] = waiting
   l = { name = name, key = key, queue = queue, packed = packed, infl = infl, v = v, finish = finish, kept = kept,
-    paused = paused and tonumber(paused:match('^%d+')) or 0, second = nil, ended = nil }
+    line = line, early = early, paused = paused and tonumber(paused:match('^%d+')) or 0, second = nil, ended = nil }
   lanes[name] = l
   return l
 end
@@ -66,6 +67,6 @@ local function save_lane(l)
   local due = now - l.kept > MINUTE
   if due then l.kept = now end
   if waiting > 0 and (due or touched[l.queue]) then redis.call('PEXPIRE', l.queue, SHORT_TTL) end
-  local packed = cmsgpack.pack(run, l.infl, l.v, l.finish, waiting, l.kept)
+  local packed = cmsgpack.pack(run, l.infl, l.v, l.finish, waiting, l.kept, l.line, l.early)
   if packed ~= l.packed then store(l.key, packed, due and SHORT_TTL) end
 end

@@ -4,6 +4,7 @@
 -- reply {'granted'} | {'wait', come back in us (below 0: only in case a hint is lost), seq} | {'refused', us}
 --   | {'moved', hash} | {'known', status, code, us}
 local SAFETY = 5 * SECOND
+local FEW = 5 -- an application with at most so many calls in the global line takes a call's turn there on arrival
 
 -- A hint announces a grant to the calls behind the head; their workers poll only in case a hint was lost.
 local function wait_reply(l, b, id, record, after)
@@ -40,6 +41,12 @@ local function repeated(id, record)
   return { 'wait', -SAFETY, record.seq }
 end
 
+-- Whether others wait for the global limit, and at most so many calls of this application
+local function has_few(o, calls)
+  local fresh = not (o.exempt or o.returned or o.restored)
+  return fresh and size(KEYS[8]) > 0 and (G.finish[o.app] or 0) <= G.v + calls / o.weight
+end
+
 local function may_leave(l, b, o, bucket_name, headerless)
   return size(l.queue) == 0 and start_instant(b, l, o, headerless) and not earlier_lane(b, l, bucket_name)
 end
@@ -63,17 +70,21 @@ local function acquire(item, k)
     leaves = may_leave(l, b, o, bucket_name, headerless)
   end
   G.arrived = now
+  local single = has_few(o, 0)
+  if single then saw_single(o.app) end
   local record = { worker = me, lane = lane_name, bucket = bucket_name, seq = o.seq or next_seq(), app = o.app,
     weight = o.weight, priority = o.priority, deadline = now + o.left_us, ordered = o.ordered, exempt = o.exempt,
     returned = o.returned, restored = o.restored }
   if leaves then
     charge(b, l, id)
-    to_global(id, record, 0)
+    to_global(l, id, record, 0)
     return { record.state, 0, record.seq }
   end
-  push(l, id, record)
+  if has_few(o, o.priority == 'high' and math.huge or FEW) then record.turn = turn(G, record) end
+  push(l, id, record, single)
   local after = serve(l, b, bucket_name, headerless)
   record = read_record(id) or record
   if record.state then return { record.state, 0, record.seq } end
+  if record.turn then hasten(l, id, record) end
   return wait_reply(l, b, id, record, after)
 end

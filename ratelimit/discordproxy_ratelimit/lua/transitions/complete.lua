@@ -15,6 +15,7 @@ local function settle(id, l, b, a)
   remove_record(id)
   b.infl, l.infl = math.max(0, b.infl - 1), math.max(0, l.infl - 1)
   l.ended = log_end(l, id, a)
+  if l.line == id then l.line = nil end
   if not exempt then free_slot(id, spaced, a and now - a.age_us + SECOND - sure_latency() or slot_at) end
 end
 

@@ -18,18 +18,41 @@ local function with_slot(id, record, slot, at, delay)
   deliver(id, record, math.max(delay, at - now))
 end
 
+-- The lowest turn at the global limit that a waiting call of a lane has. Calls that must leave before it leave at that
+-- turn, too: an app's call does not wait until other apps' calls in the same lane have got through a long backlog.
+local function early_turn(l)
+  local owner = l.early and read_record(l.early)
+  if owner and not owner.state then return owner.turn, owner.priority end
+end
+
+-- A waiting call of a lane has its turn at the global limit: the call of the lane that waits for a slot takes it over.
+local function hasten(l, id, record)
+  local earlier = l.early ~= id and early_turn(l)
+  if earlier and earlier <= record.turn then return end
+  l.early = id
+  local ahead = l.line and read_record(l.line)
+  if not ahead or ahead.state ~= 'global' or ahead.score <= record.turn then return end
+  ahead.score, ahead.priority, stirred = record.turn, record.priority, true
+  put(KEYS[8], string.format('%.17g', ahead.score), member_of(l.line, ahead))
+  write_record(l.line, ahead)
+end
+
 -- A call that its bucket has admitted waits in `gq` while the global limit binds.
-local function to_global(id, record, delay)
+local function to_global(l, id, record, delay)
+  if l.early == id then l.early = nil end
   if record.exempt then return deliver(id, record, delay) end
   if size(KEYS[8]) == 0 then
     local slot, at = take_slot(id, record.priority == 'high')
     if slot then return with_slot(id, record, slot, at, delay) end
   end
   record.state = 'global'
-  record.score = turn(G, record)
+  record.score = record.turn or turn(G, record)
+  local earlier, priority = early_turn(l)
+  if earlier and earlier < record.score then record.score, record.priority = earlier, priority end
   if size(KEYS[8]) == 0 then G.rush = now end
   put(KEYS[8], string.format('%.17g', record.score), member_of(id, record))
   write_record(id, record)
+  if not l.line or l.infl == 1 then l.line = id end
   G.waiting, stirred = G.waiting + 1, true
 end
 

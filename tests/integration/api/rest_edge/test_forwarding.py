@@ -30,7 +30,7 @@ async def test_a_message_is_sent_as_over_grpc(call):
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Via"].endswith("1.1 discordproxy")
     assert answer.headers["X-Discordproxy-Sent"] == "yes"
-    assert answer.headers["X-RateLimit-Remaining"] == "99"
+    assert answer.headers["X-RateLimit-Remaining"] == "250"
     assert answer.headers["X-Discord-RateLimit-Remaining"].isdecimal()
     assert "aiohttp" not in answer.headers["Server"]
     [acquired] = call.served.broker.acquired
@@ -81,7 +81,18 @@ async def test_old_versions_are_refused(call):
 async def test_limit_headers(call, headers):
     answer = await call("GET", f"/channels/{CHANNEL_ID}", base=f"/headers={headers}/api/v10")
     remaining = answer.headers.get("X-RateLimit-Remaining")
-    assert {"own": remaining == "99", "discord": remaining not in {None, "99"}, "none": remaining is None}[headers]
+    assert {"own": remaining == "250", "discord": remaining not in {None, "250"}, "none": remaining is None}[headers]
+
+
+@pytest.mark.parametrize("headers", ["own", "discord", "none"])
+async def test_routes_that_discord_states_no_limit_for(call, headers):
+    """Libraries send one request at a time until a response states a limit; hikari does so for all channels."""
+    call.served.discord.limits.set("GET /gateway", None)
+    answers = [await call("GET", path, base=f"/headers={headers}/api/v10") for path in ("/gateway", "/gateway?v=10")]
+    stated = [answer.headers.get("X-RateLimit-Bucket", "") for answer in answers]
+    assert bool(stated[0]) == (headers == "own")
+    assert stated[0] == stated[1]
+    assert "X-Discord-RateLimit-Limit" not in answers[0].headers
 
 
 async def test_discords_errors_come_as_they_are(call):

@@ -69,8 +69,8 @@ def test_every_answer_has_via_behind_discords():
 
 def test_limits_are_the_proxys_own_with_discords_beside_them():
     found = limit_headers(DISCORD, "own", 2000.0)
-    assert found["X-RateLimit-Remaining"] == "99"
-    assert found["X-RateLimit-Reset"] == "2001.000"
+    assert found["X-RateLimit-Remaining"] == "250"
+    assert found["X-RateLimit-Reset"] == "2000.100"
     assert found["X-RateLimit-Bucket"] == "abcd"
     assert found["x-discord-ratelimit-remaining"] == "0"
 

@@ -77,7 +77,7 @@ def test_a_429_is_complete():
     assert refusal.headers(NOW) == {
         "X-Discordproxy-Reason": "WAIT_EXCEEDS_MAX_WAIT",
         "Retry-After": "13",
-        "X-RateLimit-Limit": "100",
+        "X-RateLimit-Limit": "500",
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": "1795898412.480",
         "X-RateLimit-Reset-After": "12.480",
