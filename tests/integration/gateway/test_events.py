@@ -363,7 +363,7 @@ async def test_a_subscription_after_a_restore_continues(hub, stream, redis):
 
 async def test_a_listener_is_told_of_a_restored_server(hub, stream, redis):
     async with hub.subscribe(Filter()) as items:
-        listening = asyncio.create_task(take(items, 6))
+        listening = asyncio.create_task(take(items, 7))
         await stream.add(5)
         await eventually(lambda: hub._tails[0].last.ordinal == 5)
         await redis.xtrim(stream.key, maxlen=0, approximate=False)
