@@ -13,6 +13,7 @@ from discordproxy_api.__main__ import Worker, wired
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.gateway import gateway_behind
+from discordproxy_api.http import connections
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.wiring import Backend
 from discordproxy_gateway.cache import Keys
@@ -68,6 +69,12 @@ def _set():
     event = asyncio.Event()
     event.set()
     return event
+
+
+@pytest.fixture(autouse=True)
+def _frequent_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End what has been idle for too long at once, not up to a second later."""
+    monkeypatch.setattr(connections, "SWEEP_S", 0.02)
 
 
 @pytest.fixture
