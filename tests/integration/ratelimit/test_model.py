@@ -150,7 +150,7 @@ def test_the_script_does_what_the_model_does(server: Server) -> None:
     run_state_machine_as_test(
         Stories,
         settings=examples(
-            60, stateful_step_count=60, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)
+            40, stateful_step_count=60, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)
         ),
     )
 

@@ -171,7 +171,7 @@ def bodies(draw: st.DrawFn, method: str, template: str, kind: str) -> bytes:
     return FORM % body if kind.startswith("multipart") else body
 
 
-@examples(400)
+@examples(250)
 @given(request=requests())
 def test_a_request_is_refused_or_sent_as_it_came(port: Port, request: Drawn) -> None:
     answer = port.exchange(request.data(port.number))

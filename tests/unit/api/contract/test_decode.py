@@ -230,7 +230,7 @@ def quick_and_careful(kind, document):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.DESCRIPTOR.name)
 @given(data=st.data())
-@examples(40)
+@examples(25)
 def test_quick_and_careful_decoding_agree(kind, data):
     document = data.draw(documents(kind.DESCRIPTOR, json_key) | JSON.filter(lambda value: isinstance(value, dict)))
     found, expected = quick_and_careful(kind, document)
