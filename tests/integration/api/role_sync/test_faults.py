@@ -260,4 +260,3 @@ async def test_redis_that_is_lost_ends_it(own_valkey, key_prefix, guild_of):
         assert (done.status, done.reason) == ("UNAVAILABLE", "BROKER_UNAVAILABLE")
         assert not done.report.complete
         assert len(syncs.written()) < len(made.wrong)
-        own_valkey.start()  # the gateway worker ends sooner
