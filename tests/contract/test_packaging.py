@@ -29,10 +29,10 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def pip(*arguments: str, python: Path | str = sys.executable) -> None:
-    """Run pip for the environment of `python`, which needs none of its own."""
-    which = ("--python", str(python), "--disable-pip-version-check", "--no-input")
-    command = [sys.executable, "-m", "pip", *which, *arguments]
+def pip(*arguments: str, python: Path | None = None) -> None:
+    """Run pip, for the environment of `python`, which needs none of its own, or for this one."""
+    which = ("--python", str(python)) if python else ()
+    command = [sys.executable, "-m", "pip", *which, "--disable-pip-version-check", "--no-input", *arguments]
     done = subprocess.run(
         command,
         check=False,
