@@ -56,6 +56,7 @@ async def test_a_refused_token_does_not_take_the_others_down_under_honcho(
     discord.access.tokens = {"another"}
     async with honcho:
         await honcho.line(r"gateway\.1 .*ERROR: .*token")
+        await honcho.line(r"api\.1 .*serves on")
         await honcho.line(r"api\.2 .*serves on")
         assert honcho.running
         await all_end_before_honcho_kills(honcho, signal.SIGTERM)
