@@ -144,9 +144,10 @@ async def test_a_new_leader_refuses_the_old_one(start, discord, redis, keys, str
     await first.stop()
 
 
-async def test_two_workers_hold_one_connection(start, discord):
+async def test_two_workers_hold_one_connection(start, discord, redis, keys):
     workers = [start() for _ in range(3)]
     await discord.until(lambda: discord.live and discord.seen["logins"] == 3)
+    await eventually(lambda: redis.exists(keys.session(SLOT)))
     await flood(discord, 1, 50)
     for worker in workers:  # the others take over one after the other, each on its own connection, in the same session
         await discord.until(lambda: discord.live)
