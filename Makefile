@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke site screenshots site-installed node-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed languages languages-installed matrix libraries clean
+.PHONY: help run smoke site screenshots site-installed node-installed test test-examples test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed languages languages-installed matrix libraries clean
 
 help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -21,6 +21,9 @@ run: .venv/server.stamp  ## start everything; WORKERS=2 for two API workers; wit
 test: .venv/dev.stamp  ## run the tests, in two processes; JOBS=0 for one
 	@$(MAKE) --no-print-directory generators || echo "no proto generator for this Python: the test that requires it is skipped"
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $${JOBS:-2} --dist loadscope -m "not smoke" $(ARGS)
+
+test-examples: .venv/dev.stamp  ## run the tests with random examples, EXAMPLES=20 times as many as `make test`
+	@EXAMPLES=$${EXAMPLES:-20} $(BIN)/pytest --numprocesses $${JOBS:-2} -m hypothesis --timeout 3600 $(ARGS)
 
 smoke: .venv/dev.stamp  ## run the programs of bench/, chaos/, hostile/ and screenshots/ for a short time, one after another
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/e2e -m smoke $(ARGS)

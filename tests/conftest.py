@@ -13,10 +13,15 @@ from hypothesis import HealthCheck, settings
 
 from discordproxy_ratelimit.server import embedded
 from processes.redis_servers import SHAPES, Servers, running, system_redis
+from strategies.examples import DEFAULT, times_examples
 
-# The machine's speed is irrelevant; in CI, the same examples are drawn every time.
+# The machine's speed is irrelevant; in CI, the same examples are drawn every time, except in a long run.
 settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ and "EXAMPLES" not in os.environ,
+    max_examples=times_examples(DEFAULT),
 )
 settings.load_profile("any machine")
 

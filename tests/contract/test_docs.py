@@ -1,37 +1,19 @@
 """Documents agree with the code: settings, commands, linked files."""
 
-import json
 import re
-from enum import Enum
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
-from pydantic_settings import NoDecode
 
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.supervisor import parser
 from discordproxy_gateway.settings import GatewaySettings
 from discordproxy_ratelimit.settings import PREFIX, SharedSettings
+from reference.settings_page import SECTIONS, default, variable
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = (
-    ("All processes", SharedSettings),
-    ("API workers", ApiSettings),
-    ("Gateway worker", GatewaySettings),
-)
-
-
-def shown(field) -> str:
-    """The default of a setting as it would be written into the file."""
-    value = None if field.default_factory else field.default
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(value) if NoDecode in field.metadata else json.dumps(value)
-    return "" if value is None else str(value.value if isinstance(value, Enum) else value)
+ENV_EXAMPLE = ROOT / ".env.example"
+REWRITE = "PYTHONPATH=docs/generate .venv/bin/python tests/contract/test_docs.py"
 
 
 def documented() -> str:
@@ -48,13 +30,12 @@ def documented() -> str:
             if name in seen:
                 continue
             seen.add(name)
-            variable = field.validation_alias or PREFIX + name.upper()
-            lines += [f"# {field.description}", f"#{variable}='{shown(field)}'"]
+            lines += [f"# {field.description}", f"#{variable(name, field)}='{default(field)}'"]
     return "\n".join(lines) + "\n"
 
 
 def test_env_example_shows_every_setting_with_its_default() -> None:
-    assert (ROOT / ".env.example").read_text() == documented(), f"run: python {Path(__file__).relative_to(ROOT)}"
+    assert ENV_EXAMPLE.read_text() == documented(), f"run: {REWRITE}"
 
 
 @pytest.mark.parametrize("kind", [kind for _, kind in SECTIONS])
@@ -88,8 +69,8 @@ def test_settings_and_make_targets_that_documents_name_exist(path: Path) -> None
         assert target in targets or target.startswith("bench-"), f"make {target}"
     known = {PREFIX + name.upper() for _, kind in SECTIONS for name in kind.model_fields} | CLIENT_VARIABLES
     known |= set(re.findall(rf"^({PREFIX}[A-Z_]+) = ", text, re.MULTILINE))  # an application's own
-    for variable in re.findall(rf"\b{PREFIX}[A-Z_]+\b", text):
-        assert variable in known, variable
+    for name in re.findall(rf"\b{PREFIX}[A-Z_]+\b", text):
+        assert name in known, name
 
 
 CLIENT_VARIABLES = {f"DISCORDPROXY_{name}" for name in ("TARGET", "API_KEY", "APP", "CA", "CERT", "CERT_KEY")}
@@ -122,4 +103,4 @@ def test_the_procfile_starts_every_process_in_place() -> None:
 
 
 if __name__ == "__main__":
-    (ROOT / ".env.example").write_text(documented())
+    ENV_EXAMPLE.write_text(documented())

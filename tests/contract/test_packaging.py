@@ -29,16 +29,16 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def pip(*arguments: str, python: Path | str = sys.executable, **environment: str) -> str:
-    """Run pip for the environment of `python`, which needs none of its own."""
-    which = ("--python", str(python), "--disable-pip-version-check", "--no-input")
-    command = [sys.executable, "-m", "pip", *which, *arguments]
+def pip(*arguments: str, python: Path | None = None) -> None:
+    """Run pip, for the environment of `python`, which needs none of its own, or for this one."""
+    which = ("--python", str(python)) if python else ()
+    command = [sys.executable, "-m", "pip", *which, "--disable-pip-version-check", "--no-input", *arguments]
     done = subprocess.run(
         command,
         check=False,
         capture_output=True,
         text=True,
-        env=CLEAN | environment,
+        env=CLEAN,
         stdin=subprocess.DEVNULL,
         timeout=240,
     )
@@ -47,22 +47,27 @@ def pip(*arguments: str, python: Path | str = sys.executable, **environment: str
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of the build backend, for PYTHONPATH. The wheel from the source distribution is built without it."""
-    folder = tmp_path_factory.mktemp("backend")
-    pip("install", "--target", str(folder), "hatchling>=1.26")
-    return str(folder)
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of wheel and source distribution, made of the checkout by the build backend of pyproject.toml."""
+    folder, backend = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("backend")
+    pip("install", "--no-compile", "--target", str(backend), "hatchling>=1.26")
+    make = f"from hatchling import build; build.build_wheel({str(folder)!r}); build.build_sdist({str(folder)!r})"
+    environment = CLEAN | {"PYTHONPATH": str(backend)}
+    subprocess.run([sys.executable, "-c", make], cwd=ROOT, env=environment, check=True, timeout=100)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def wheel(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT), PYTHONPATH=backend)
-    return next(folder.glob("discordproxy-*.whl"))
+def wheel(built: Path) -> Path:
+    return next(built.glob("discordproxy-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def sdist(built: Path) -> Path:
+    return next(built.glob("discordproxy-*.tar.gz"))
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +75,8 @@ def application(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment into which only the client's requirements were installed; its folder of commands."""
     folder = tmp_path_factory.mktemp("application")
     venv.create(folder)
-    pip("install", str(wheel), python=folder / "bin" / "python")
+    pip("install", "--no-compile", str(wheel), python=folder / "bin" / "python")
     return folder / "bin"
-
-
-@pytest.fixture(scope="module")
-def sdist(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source distribution, made by the build backend of pyproject.toml."""
-    folder = tmp_path_factory.mktemp("sdist")
-    program = f"from hatchling.build import build_sdist; build_sdist({str(folder)!r})"
-    environment = CLEAN | {"PYTHONPATH": backend}
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, timeout=100)
-    return next(folder.glob("discordproxy-*.tar.gz"))
 
 
 def run(*command: str | Path, **options) -> subprocess.CompletedProcess[str]:
@@ -173,8 +168,11 @@ def test_the_description_has_no_relative_links(wheel: Path) -> None:
 
 
 def test_an_application_gets_grpc_and_protobuf_only(application: Path) -> None:
-    installed = json.loads(pip("list", "--format", "json", python=application / "python"))
-    names = {package["name"].lower().replace("_", "-") for package in installed}
+    program = (
+        "import importlib.metadata as found, json; print(json.dumps([each.name for each in found.distributions()]))"
+    )
+    installed = json.loads(run(application / "python", "-c", program).stdout)
+    names = {name.lower().replace("_", "-") for name in installed}
     assert names - {"typing-extensions"} == {"discordproxy", "grpcio", "protobuf"}
 
 

@@ -79,6 +79,8 @@ def test_events_are_answered_once_across_restarts(server, sent, tmp_path):
         process.until(lambda: process.lines == ["following\n"])
         write("!ping")
         process.until(lambda: sent() == 1)
+        cursor = tmp_path / "cursor.txt"
+        process.until(lambda: cursor.exists() and cursor.read_text())
     write("!ping")
     with companions.Program(page, program) as process:
         process.until(lambda: sent() == 2)

@@ -1,6 +1,7 @@
 """A whole server of real processes with a local Discord, on ports and in folders of the test's own."""
 
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import grpc.aio
 import pytest
 
 from discordproxy import discord_api_pb2_grpc as rpc
+from discordproxy_ratelimit.redis.client import connect as connect_to_redis
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes import ports
-from processes.deployment import COMMANDS, TOKEN, Connect, Server
+from processes.deployment import COMMANDS, TOKEN, Connect, EndClaims, Server
 from processes.process import Process
 
 
@@ -73,3 +75,23 @@ async def connect(free_port: int) -> AsyncIterator[Connect]:
             return rpc.DiscordApiStub(opened[-1])
 
         yield make
+
+
+@pytest.fixture
+def end_claims(settings: dict[str, str], valkey: str, key_prefix: str) -> EndClaims:
+    """`await end_claims(lease_s)` ends the claims of killed workers, as their leases would, and returns their number.
+
+    That a claim ends with its lease is tested in `integration/ratelimit/shared/test_claims.py`.
+    """
+    settings |= {"DISCORDPROXY_REDIS_URL": valkey, "DISCORDPROXY_KEY_PREFIX": key_prefix}
+
+    async def end(lease_s: float) -> int:
+        async with contextlib.aclosing(connect_to_redis(valkey)) as client:
+            claims = [key async for key in client.scan_iter(f"{{{key_prefix}:*}}:note:once:*")]
+            held = {key: until for key in claims if (until := await client.hget(key, "alive_until")) is not None}
+            for key, until in held.items():
+                assert int(until) / 1000 <= time.time() + lease_s
+                await client.hset(key, "alive_until", 0)
+        return len(held)
+
+    return end

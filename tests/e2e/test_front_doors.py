@@ -26,9 +26,18 @@ def honcho(settings: dict[str, str], tmp_path: Path) -> Process:
     return Process(*command, env=settings | {"PATH": f"{COMMANDS}:{os.environ['PATH']}"}, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def all_end_before_honcho_kills(honcho: Process, number: signal.Signals) -> None:
+    """Send a signal to honcho and its children, as a terminal does; each of them ends with status 0."""
+    os.killpg(honcho.pid, number)
+    await honcho.ended()
+    assert "SIGKILL" not in honcho.output
+    stopped = re.findall(r"(\S+) stopped \(rc=(-?\d+)\)", honcho.output)
+    assert sorted(name for name, _ in stopped) == ["api.1", "api.2", "broker.1", "gateway.1"], honcho.output
+    assert {status for _, status in stopped} == {"0"}, honcho.output
+
+
 async def test_honcho_starts_all_and_all_end_before_it_kills(
-    number: signal.Signals, discord: Sandbox, honcho: Process, server: Server, settings: dict[str, str]
+    discord: Sandbox, honcho: Process, server: Server, settings: dict[str, str]
 ) -> None:
     async with honcho:
         await honcho.line(r"api\.1 .*serves on")
@@ -37,12 +46,7 @@ async def test_honcho_starts_all_and_all_end_before_it_kills(
         arguments = ("channel", str(CHANNEL), "Hello, world!", "--port", settings["DISCORDPROXY_PORT"])
         async with server(*arguments, command="discordproxymessage") as sending:
             assert await sending.ended() == 0, sending.output
-        os.killpg(honcho.pid, number)  # as a terminal does
-        await honcho.ended()
-    assert "SIGKILL" not in honcho.output
-    stopped = re.findall(r"(\S+) stopped \(rc=(-?\d+)\)", honcho.output)
-    assert sorted(name for name, _ in stopped) == ["api.1", "api.2", "broker.1", "gateway.1"], honcho.output
-    assert {status for _, status in stopped} == {"0"}, honcho.output
+        await all_end_before_honcho_kills(honcho, signal.SIGINT)
     assert left_running(settings["XDG_RUNTIME_DIR"]) == []
 
 
@@ -52,10 +56,10 @@ async def test_a_refused_token_does_not_take_the_others_down_under_honcho(
     discord.access.tokens = {"another"}
     async with honcho:
         await honcho.line(r"gateway\.1 .*ERROR: .*token")
+        await honcho.line(r"api\.1 .*serves on")
         await honcho.line(r"api\.2 .*serves on")
         assert honcho.running
-        honcho.signal(signal.SIGTERM)
-        await honcho.ended()
+        await all_end_before_honcho_kills(honcho, signal.SIGTERM)
     assert left_running(settings["XDG_RUNTIME_DIR"]) == []
 
 

@@ -57,11 +57,11 @@ def legacy() -> Path:
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
         make = [sys.executable, "-m", "venv", "--without-pip", ENVIRONMENT]
         install = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "-q"]
+        # Its own dependencies are a Discord library and the proto compiler, which the client does not import.
+        packages = ["discordproxy==1.5.1", "grpcio", "protobuf>=6,<7", "typing-extensions"]
         try:
             subprocess.run(make, check=True, capture_output=True)
-            # Its own dependencies are a Discord library and the proto compiler, which the client does not import.
-            subprocess.run([*install, "--no-deps", "discordproxy==1.5.1"], check=True, capture_output=True)
-            subprocess.run([*install, "grpcio", "protobuf>=6,<7"], check=True, capture_output=True)
+            subprocess.run([*install, "--no-deps", "--no-compile", *packages], check=True, capture_output=True)
         except subprocess.CalledProcessError as error:
             pytest.skip(f"NOT TESTED: the client of 1.5.1 cannot be installed: {error.stderr.decode()[-300:]}")
         (ENVIRONMENT / "complete").touch()

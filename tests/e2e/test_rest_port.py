@@ -20,7 +20,7 @@ from fakes.eventually import eventually
 from processes.deployment import CHANNEL, GUILD, TOKEN, Connect, Server
 
 POST = "POST /channels/{channel_id}/messages"
-BRISK = SandboxConfig(token=TOKEN, limits=LimitBook(routes={POST: RouteLimit(limit=5, window_s=1.0, kind="fixed")}))
+BRISK = SandboxConfig(token=TOKEN, limits=LimitBook(routes={POST: RouteLimit(limit=5, window_s=0.5, kind="fixed")}))
 MESSAGES = f"/channels/{CHANNEL}/messages"
 
 

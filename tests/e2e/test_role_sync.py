@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
+from discordproxy_api.role_sync.sync_guild_roles import LEASE_S
 from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.eventually import eventually
-from processes.deployment import TOKEN, Connect, Server
+from processes.deployment import TOKEN, Connect, EndClaims, Server
 from processes.process import Process
 from strategies.guild_roles import RoleWorld, role_world
 
 READY = "Discord Proxy .* is ready"
-MEMBERS, ROLES, ABSENT, KILLED_AT = 5_000, 20, 30, 150
+MEMBERS, ROLES, ABSENT, KILLED_AT = 2_000, 20, 30, 80
 CALLER = """
 import json, sys
 from discordproxy.client import DiscordClient, DiscordProxyException
@@ -41,7 +42,7 @@ with DiscordClient(sys.argv[1]) as client:
 @pytest.fixture
 async def made(settings: dict[str, str]) -> AsyncIterator[RoleWorld]:
     """A guild at a Discord without limits, so that the proxy's own global limit sets the pace."""
-    made = role_world(MEMBERS, ROLES, wrong_share=0.06, absent=ABSENT)
+    made = role_world(MEMBERS, ROLES, wrong_share=0.08, absent=ABSENT)
     limits = LimitBook(default=None, global_limit=None)
     async with Sandbox(SandboxConfig(token=TOKEN, world=made.world, limits=limits)) as sandbox:
         settings["DISCORDPROXY_DISCORD_URL"] = sandbox.rest_url
@@ -125,7 +126,7 @@ async def test_a_killed_caller_stops_the_changes_and_the_next_one_does_the_rest(
 
 
 async def test_a_killed_worker_ends_the_run_and_the_next_one_does_the_rest(
-    made: RoleWorld, server: Server, connect: Connect, caller: Callable[[], Process]
+    made: RoleWorld, server: Server, connect: Connect, caller: Callable[[], Process], end_claims: EndClaims
 ) -> None:
     async with server("--workers", "1") as whole:
         await whole.line(READY)
@@ -135,6 +136,7 @@ async def test_a_killed_worker_ends_the_run_and_the_next_one_does_the_rest(
         async with caller() as process:
             assert await process.ended() == 0
             assert any(line.startswith("error UNAVAILABLE") for line in process.lines), process.output
+        assert await end_claims(LEASE_S) >= 1
         await eventually(is_free(connect(), made))
         left = len(made.wrong_now())
         assert left <= len(made.wrong) - KILLED_AT

@@ -25,7 +25,7 @@ BRISK = SandboxConfig(
     token=TOKEN,
     latency_s=0.03,
     jitter_s=0.01,
-    limits=LimitBook(routes={POST: RouteLimit(limit=5, window_s=1.0, kind="fixed")}),
+    limits=LimitBook(routes={POST: RouteLimit(limit=5, window_s=0.5, kind="fixed")}),
 )
 
 
@@ -58,19 +58,25 @@ def sent_of(error: grpc.aio.AioRpcError) -> str:
         return error.details()
 
 
-async def test_first_messages_with_the_documented_command(
-    discord: Sandbox, server: Server, settings: dict[str, str]
+async def test_first_messages_leave_neither_token_nor_text_nor_process_behind(
+    discord: Sandbox, server: Server, settings: dict[str, str], tmp_path: Path
 ) -> None:
-    async with server() as whole:
+    async with server("--log-file-level", "DEBUG", "--log-console-level", "DEBUG") as whole:
         await whole.line(READY)
         for kind, recipient in (("channel", CHANNEL), ("direct", USER)):
-            arguments = (kind, str(recipient), "Hello, world!", "--port", settings["DISCORDPROXY_PORT"])
+            arguments = (kind, str(recipient), "Hello, c4nary!", "--port", settings["DISCORDPROXY_PORT"])
             async with server(*arguments, command="discordproxymessage") as sending:
                 assert await sending.ended() == 0
                 assert sending.lines == ["Message sent"]
+        processes = [whole.pid, *children_of(whole.pid)]
+        assert len(processes) == 5
+        assert all(b"c4nary" not in visible(pid) for pid in processes)
+        assert sum(TOKEN.encode() in environment(pid) for pid in processes) == 4  # all but the Valkey
         whole.signal(signal.SIGTERM)
         assert await whole.ended() == 0
     assert len(discord.ledger.stored) == 2
+    assert "c4nary" not in whole.output
+    assert "c4nary" not in (tmp_path / "discordproxyserver.log").read_text()
     assert left_running(settings["XDG_RUNTIME_DIR"]) == []
 
 
@@ -181,21 +187,32 @@ async def test_a_burst_at_the_moment_of_the_stop_is_answered_too(
     assert outcomes["OK"] - 60 == len(discord.ledger.stored)  # each caller began as if after a success
 
 
-async def test_the_children_end_even_if_the_server_is_killed(
-    discord: Sandbox, server: Server, settings: dict[str, str]
+async def test_the_token_of_a_file_stays_there_and_the_children_end_even_if_the_server_is_killed(
+    discord: Sandbox, server: Server, settings: dict[str, str], tmp_path: Path
 ) -> None:
-    async with server("--workers", "2") as whole:
-        await whole.line(READY)
-        assert len(children_of(whole.pid)) == 5  # Valkey, fork server, gateway, two workers
+    (tmp_path / "token").write_text(settings.pop("DISCORD_BOT_TOKEN") + "\n")
+    async with server("--workers", "2", DISCORDPROXY_TOKEN_FILE=str(tmp_path / "token")) as whole:
+        await both_serve(whole)
+        await whole.line("READY shard")
+        processes = [whole.pid, *children_of(whole.pid)]
+        assert len(processes) == 6  # the server, Valkey, fork server, gateway, two workers
+        assert all(b"c4nary" not in environment(pid) for pid in processes)
         whole.signal(signal.SIGKILL)
         await whole.ended()
     await eventually(lambda: left_running(settings["XDG_RUNTIME_DIR"]) == [])
 
 
-async def test_a_second_signal_stops_at_once(discord: Sandbox, server: Server, connect: Connect) -> None:
+async def test_dotenv_in_the_current_folder_is_enough_and_a_second_signal_stops_at_once(
+    discord: Sandbox, server: Server, settings: dict[str, str], connect: Connect, tmp_path: Path
+) -> None:
+    lines = f"DISCORD_BOT_TOKEN='{settings.pop('DISCORD_BOT_TOKEN')}'\nDISCORDPROXY_DRAIN_TIMEOUT='600'\n"
+    (tmp_path / ".env").write_text(lines)
     discord.faults.add(Fault(kind="silent", method="POST", path="/messages"))
-    async with server(DISCORDPROXY_DRAIN_TIMEOUT="600") as whole:
+    async with server() as whole:
         await whole.line(READY)
+        await whole.line("READY shard")
+        assert (tmp_path / "discordproxyserver.log").exists()
+        assert whole.lines[0] == f"Writing logfile to: {tmp_path}/discordproxyserver.log"
         call = asyncio.ensure_future(connect().SendChannelMessage(message("never answered"), timeout=600))
         await eventually(lambda: len(discord.ledger.matching(POST)) == 1)
         whole.signal(signal.SIGINT)
@@ -205,40 +222,3 @@ async def test_a_second_signal_stops_at_once(discord: Sandbox, server: Server, c
         assert await whole.ended() == 0
         with pytest.raises(grpc.aio.AioRpcError):
             await call
-
-
-async def test_the_token_is_visible_to_nobody(
-    discord: Sandbox, server: Server, connect: Connect, settings: dict[str, str], tmp_path: Path
-) -> None:
-    async with server("--log-file-level", "DEBUG", "--log-console-level", "DEBUG") as whole:
-        await whole.line(READY)
-        await connect().SendChannelMessage(message("c4nary content"), timeout=20)
-        processes = [whole.pid, *children_of(whole.pid)]
-        assert len(processes) == 5
-        assert all(b"c4nary" not in visible(pid) for pid in processes)
-        assert sum(TOKEN.encode() in environment(pid) for pid in processes) == 4  # all but the Valkey
-        whole.signal(signal.SIGTERM)
-        assert await whole.ended() == 0
-    assert "c4nary" not in whole.output
-    assert "c4nary" not in (tmp_path / "discordproxyserver.log").read_text()
-
-
-async def test_the_token_of_a_file_stays_there(
-    discord: Sandbox, server: Server, settings: dict[str, str], tmp_path: Path
-) -> None:
-    (tmp_path / "token").write_text(settings.pop("DISCORD_BOT_TOKEN") + "\n")
-    async with server(DISCORDPROXY_TOKEN_FILE=str(tmp_path / "token")) as whole:
-        await whole.line(READY)
-        await whole.line("READY shard")
-        assert all(b"c4nary" not in environment(pid) for pid in (whole.pid, *children_of(whole.pid)))
-
-
-async def test_dotenv_in_the_current_folder_is_enough(
-    discord: Sandbox, server: Server, settings: dict[str, str], tmp_path: Path
-) -> None:
-    (tmp_path / ".env").write_text(f"DISCORD_BOT_TOKEN='{settings.pop('DISCORD_BOT_TOKEN')}'\n")
-    async with server() as whole:
-        await whole.line(READY)
-        await whole.line("READY shard")
-        assert (tmp_path / "discordproxyserver.log").exists()
-        assert whole.lines[0] == f"Writing logfile to: {tmp_path}/discordproxyserver.log"

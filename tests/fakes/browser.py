@@ -7,8 +7,11 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,39 +106,54 @@ def find_chromium() -> str:
     return found
 
 
-@asynccontextmanager
-async def browser_page(profile: Path) -> AsyncIterator[Page]:
-    """A tab of a browser of its own, with an empty profile."""
-    process = await asyncio.create_subprocess_exec(
-        *(*LEASH, find_chromium(), *OPTIONS, f"--user-data-dir={profile}", "about:blank"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+@contextmanager
+def browser(profile: Path) -> Iterator[Callable[[], int]]:
+    """Run a browser with an empty profile; yields a function that waits for and returns its debugging port."""
+    process = subprocess.Popen(
+        [*LEASH, find_chromium(), *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env={"PATH": os.environ["PATH"], "HOME": str(profile)},
         start_new_session=True,
     )
     try:
-        port = await _port_of(profile, process)
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                targets = await answer.json()
-            url = next(target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page")
-            async with session.ws_connect(url, max_msg_size=0) as socket:
-                page = Page(socket)
-                reading = asyncio.create_task(page.read())
-                yield page
-                reading.cancel()
+        yield partial(_port_of, profile, process)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        process.wait()
 
 
-async def _port_of(profile: Path, process: asyncio.subprocess.Process) -> int:
+@asynccontextmanager
+async def tab_of(port: int) -> AsyncIterator[Page]:
+    """A new tab of the browser with this debugging port."""
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        async with session.put("/json/new?about:blank") as answer:
+            target = await answer.json(content_type=None)
+        async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+            page = Page(socket)
+            reading = asyncio.create_task(page.read())
+            yield page
+            reading.cancel()
+        async with session.get(f"/json/close/{target['id']}"):
+            pass
+
+
+@asynccontextmanager
+async def browser_page(profile: Path) -> AsyncIterator[Page]:
+    """A tab of a browser of its own, with an empty profile."""
+    with browser(profile) as started:
+        async with tab_of(await asyncio.to_thread(started)) as page:
+            yield page
+
+
+def _port_of(profile: Path, process: subprocess.Popen[bytes]) -> int:
     """Return the debugging port, which the browser writes into its profile."""
     file = profile / "DevToolsActivePort"
-    async with asyncio.timeout(60):
-        while not (file.exists() and "\n" in file.read_text()):
-            assert process.returncode is None, "the browser ended at once"
-            await asyncio.sleep(0.05)
+    deadline = time.monotonic() + 60
+    while not (file.exists() and "\n" in file.read_text()):
+        assert process.poll() is None, "the browser ended at once"
+        assert time.monotonic() < deadline, "the browser does not start"
+        time.sleep(0.02)
     return int(file.read_text().splitlines()[0])

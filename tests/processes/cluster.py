@@ -31,6 +31,7 @@ from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.world import World
 from fakes.gateway import TOKEN
+from processes.fleet import in_real_time
 
 INTENTS = ("guilds", "members", "expressions", "voice_states", "messages")
 
@@ -114,7 +115,7 @@ async def _add_worker(whole: Cluster, stack: AsyncExitStack, settings: dict[str,
         client,
         prefix=whole.prefix,
         bot_id=configured.bot_id,
-        limits=Limits(global_limit=100_000, degraded=configured.degraded),
+        limits=in_real_time(Limits(global_limit=100_000, degraded=configured.degraded)),
         decisions=Decisions(metrics.registry),
     )
     await broker.start()

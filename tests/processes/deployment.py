@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from discordproxy import discord_api_pb2_grpc as rpc
@@ -16,6 +16,7 @@ COMMANDS = Path(sys.executable).parent
 
 Server = Callable[..., Process]
 Connect = Callable[[], rpc.DiscordApiStub]
+EndClaims = Callable[[float], Awaitable[int]]
 
 
 def left_running(runtime: str) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -14,6 +15,13 @@ from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.route import Route
 from fakes.virtual_time import VirtualClock, WatchedRedis
 from strategies.discord_limits import FakeDiscord
+
+REAL_LEASE_S = 60.0
+
+
+def in_real_time(limits: Limits) -> Limits:
+    """Return limits whose lease outlasts a machine that stands still for seconds, unless the test has chosen one."""
+    return replace(limits, lease_s=REAL_LEASE_S) if limits.lease_s == Limits().lease_s else limits
 
 
 class Fleet:
@@ -40,6 +48,8 @@ class Fleet:
         self.brokers: list[Broker] = []
         self.registries: list[CollectorRegistry] = []
         self.url, self.limits = url, limits or Limits()
+        if clock is None:
+            self.limits = in_real_time(self.limits)
         for _ in range(workers):
             self.add()
 

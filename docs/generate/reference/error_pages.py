@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from discordproxy._grpc import connection_errors
 from discordproxy_api.status import explain
@@ -119,6 +120,7 @@ def _discord_text(code: int) -> str:
         return ""
 
 
+@cache
 def refusals() -> list[Row]:
     """Return the texts with which the proxy refuses calls, and their reasons."""
     found: list[Row] = []

@@ -46,7 +46,7 @@ def pages() -> dict[str, str]:
     parts.append(
         "`HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` (an HTTP proxy to Discord) are read from the environment only.\n"
     )
-    client = [(f"`{name}`", default, meaning) for name, default, meaning in CLIENT]
+    client = [(f"`{name}`", shown, meaning) for name, shown, meaning in CLIENT]
     parts += ["## Python client and commands\n", table(("variable", "default", "meaning"), client)]
     return {"reference/settings.md": "\n".join(parts)}
 
@@ -57,12 +57,13 @@ def variable(name: str, field: FieldInfo) -> str:
 
 
 def _row(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
-    shown = _default(field)
-    default = f"`{shown}`" if shown else ""
-    return f"`{variable(name, field)}`", cell(values(field)), default, cell(field.description or "")
+    shown = default(field)
+    quoted = f"`{shown}`" if shown else ""
+    return f"`{variable(name, field)}`", cell(values(field)), quoted, cell(field.description or "")
 
 
-def _default(field: FieldInfo) -> str:
+def default(field: FieldInfo) -> str:
+    """Return the default of a setting as an environment variable has it."""
     value: Any = None if field.default_factory else field.default
     if isinstance(value, SecretStr):
         return value.get_secret_value()

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 GAP = "…"
@@ -12,18 +13,24 @@ def calls(path: Path, *names: str, keyword: str = "") -> Iterator[list[str]]:
 
     A call with the keyword has its text at the end.
     """
+    constants, functions = _parsed(path)
+    for nodes in functions:
+        yield from _calls_in(nodes, names, keyword, constants)
+
+
+@lru_cache(maxsize=1)  # several functions are looked for in one file after the other
+def _parsed(path: Path) -> tuple[dict[str, str], list[list[ast.expr | ast.stmt]]]:
+    """Return a module's constants that are texts, and the nodes of each function in the order of the source."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    constants = _assignments(tree.body)
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _calls_in(function, names, keyword, constants)
+    functions = (each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+    return _assignments(tree.body), [_in_order(function) for function in functions]
 
 
 def _calls_in(
-    function: ast.AST, names: tuple[str, ...], keyword: str, constants: dict[str, str]
+    nodes: list[ast.expr | ast.stmt], names: tuple[str, ...], keyword: str, constants: dict[str, str]
 ) -> Iterator[list[str]]:
     known = dict(constants)
-    for node in _in_order(function):
+    for node in nodes:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             known[node.targets[0].id] = text_of(node.value, known)
         elif isinstance(node, ast.Call) and _name(node.func) in names:

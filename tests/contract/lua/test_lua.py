@@ -29,6 +29,7 @@ from discordproxy_ratelimit.shared.registry import Registry
 from fakes.eventually import eventually
 from model.ratelimit_stories import STORIES
 from model.ratelimit_story import Story
+from processes.fleet import in_real_time
 
 FOLDER = Path(str(files("discordproxy_ratelimit"))) / "lua"
 SCRIPTS = {"broker": Store.BROKER, "reap": Store.REAP, "circuit": Circuit.SCRIPT, "claim": CLAIM}
@@ -173,12 +174,21 @@ async def busy_worker(url: str, prefix: str, meanwhile: Callable[[], None] = lam
     """
     client = connect(url)
     registry = CollectorRegistry()
-    broker = Broker(client, prefix=prefix, bot_id="1", limits=Limits(global_limit=50), decisions=Decisions(registry))
+    limits = in_real_time(Limits(global_limit=50))
+    broker = Broker(client, prefix=prefix, bot_id="1", limits=limits, decisions=Decisions(registry))
     await broker.start()
-    await broker.ready()
+    try:
+        await broker.ready()
+        await _meet_everything(broker, meanwhile)
+    finally:
+        await broker.close()
+
+
+async def _meet_everything(broker: Broker, meanwhile: Callable[[], None]) -> None:
+    deadline = asyncio.get_running_loop().time() + 100
 
     async def send(method: str, path: str, answer: Answer, **more: Any) -> None:
-        async with broker.acquire(route_of_path(method, path, **more), asyncio.get_running_loop().time() + 5) as permit:
+        async with broker.acquire(route_of_path(method, path, **more), deadline) as permit:
             permit.sent()
             await asyncio.sleep(0)
             permit.complete(answer)
@@ -217,7 +227,6 @@ async def busy_worker(url: str, prefix: str, meanwhile: Callable[[], None] = lam
     await broker.registry.publish(broker.worker, b"{}", {"calls": 1})
     await broker.registry.snapshot()
     await broker.inspect([lane.bucket for lane in broker.lanes(limit=20)])
-    await broker.close()
 
 
 def tell_every_story(url: str, prefix: str) -> None:

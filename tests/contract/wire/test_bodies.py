@@ -6,7 +6,7 @@ from functools import cache
 
 import jsonschema_rs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
@@ -96,7 +96,7 @@ def _is_described(outgoing, field):
 
 @pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
 @given(data=st.data())
-@settings(examples(8), suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@examples(6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 def test_every_request_fits(rpc, data):
     request = data.draw(valid_requests(rpc))
     for outgoing in prepare(rpc.name, request, Translator(rpc).outgoing(request), CIRCUMSTANCES):

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pb2, message_factory
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2
 from discordproxy_api.contract.contract import is_list, load_contract
 from fakes.every_case import every_case
 from strategies.discord_spec import wire_table
+from strategies.examples import examples
 from strategies.random_messages import messages
 from strategies.wire_1_5_1 import PACKAGE, FieldProto, classes, file_proto
 
@@ -89,7 +90,7 @@ def _legacy(field):
 
 @pytest.mark.parametrize("name", OLD)
 @given(data=st.data())
-@settings(max_examples=12, deadline=None)
+@examples(12)
 def test_messages_of_1_5_1_can_be_read(name, data):
     old = data.draw(messages(OLD[name].DESCRIPTOR, choose=_legacy))
     new = NEW[name].FromString(old.SerializeToString(deterministic=True))
@@ -99,7 +100,7 @@ def test_messages_of_1_5_1_can_be_read(name, data):
 
 @pytest.mark.parametrize("name", OLD)
 @given(data=st.data())
-@settings(max_examples=12, deadline=None)
+@examples(12)
 def test_1_5_1_reads_our_messages_and_returns_them_complete(name, data):
     new = data.draw(messages(NEW[name].DESCRIPTOR, choose=_legacy))
     old = OLD[name].FromString(new.SerializeToString())

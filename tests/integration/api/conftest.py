@@ -12,6 +12,7 @@ from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.gateway import gateway_behind
+from discordproxy_api.http import connections
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.wiring.backends import Backend
 from discordproxy_api.wiring.worker import Worker, wired
@@ -68,6 +69,12 @@ def _set():
     event = asyncio.Event()
     event.set()
     return event
+
+
+@pytest.fixture(autouse=True)
+def _frequent_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End what has been idle for too long at once, not up to a second later."""
+    monkeypatch.setattr(connections, "SWEEP_S", 0.02)
 
 
 @pytest.fixture

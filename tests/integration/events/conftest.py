@@ -17,6 +17,7 @@ from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN, FakeGateway
 from integration.api.conftest import serve
+from integration.gateway.conftest import hurry
 
 INTENTS = ("guilds", "messages", "reactions")
 
@@ -41,8 +42,9 @@ def keys(key_prefix):
 
 
 @pytest.fixture
-async def leader(gateway, redis, keys):
-    """A gateway worker that is connected."""
+async def leader(gateway, redis, keys, monkeypatch):
+    """A gateway worker that is connected, and soon is again."""
+    hurry(monkeypatch)
     stopping = asyncio.Event()
     worker = asyncio.create_task(
         GatewayWorker(redis, keys, TOKEN, GatewayOptions(rest_url=gateway.rest_url, intents=INTENTS, lease_s=1.0)).run(

@@ -310,7 +310,6 @@ async def test_a_lost_session_is_told_as_a_gap(leader, gateway, worker, caplog, 
             for stream in streams:
                 await stack.enter_async_context(stream)
             await say(gateway, 1, 1)
-            await redis.delete(keys.identify_gate(0))  # the seconds between two IDENTIFYs are over
             await gateway.invalidate(resumable=False)
             await gateway.until(lambda: gateway.live)
             await say(gateway, 2, 2)

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,8 +19,11 @@ with warnings.catch_warnings():
 from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import CacheReader, MemberReader
+from discordproxy_gateway.discord.reconnect import ReconnectStep, next_step
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.shard import term
+from discordproxy_gateway.store import session_store
 from discordproxy_gateway.store.scripts import Scripts
 from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.redis import client as redis_client
@@ -76,6 +80,23 @@ def streamed(redis, keys) -> Callable[[], Awaitable[list[int]]]:
 async def discord() -> AsyncIterator[FakeGateway]:
     async with FakeGateway() as fake:
         yield fake
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the pauses between connections; `TestGate` and `unit/gateway/shard/test_decisions.py` test them."""
+
+    def soon(*arguments: Any, **circumstances: Any) -> ReconnectStep:
+        step = next_step(*arguments, **circumstances)
+        return replace(step, wait_s=step.wait_s / 100)
+
+    monkeypatch.setattr(term, "next_step", soon)
+    monkeypatch.setattr(session_store, "GATE_MS", 50)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pauses before connections."""
+    hurry(monkeypatch)
 
 
 class Running:

@@ -10,6 +10,7 @@ from discordproxy_gateway.cache import CACHE_ERRORS, CHANNEL, MEMBER, ROLE, Cach
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 
+pytestmark = pytest.mark.usefixtures("quick")
 GUILD = 1 << 22
 EVERYONE = str(GUILD)
 
@@ -173,7 +174,6 @@ async def test_an_outage_ages_and_a_leave_purges(connected, discord, reader, red
 async def test_a_new_session_replaces_what_it_does_not_confirm(connected, discord, reader, members, redis, keys):
     discord.guilds = {str(2 << 22): guild(2 << 22)}
     discord.members = {str(2 << 22): [member(8)]}
-    await redis.delete(keys.identify_gate(0))  # the seconds between two IDENTIFYs are over
     await discord.invalidate(resumable=False)
 
     async def replaced() -> bool:

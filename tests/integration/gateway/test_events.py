@@ -385,7 +385,7 @@ async def test_a_listener_ahead_of_the_tail_gets_the_events_after_a_restore(stre
 
 async def test_a_listener_is_told_of_a_restored_server(hub, stream, redis):
     async with hub.subscribe(Filter()) as items:
-        listening = asyncio.create_task(take(items, 6))
+        listening = asyncio.create_task(take(items, 7))
         await stream.add(5)
         await eventually(lambda: hub._tails[0].last.ordinal == 5)
         await redis.xtrim(stream.key, maxlen=0, approximate=False)

@@ -8,7 +8,6 @@ import pytest
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.cache import CacheReader, MemberReader
-from discordproxy_gateway.discord import reconnect
 from discordproxy_gateway.events import CursorExpiredError, EventHub, EventsError, Filter
 from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.options import GatewayOptions
@@ -18,6 +17,7 @@ from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 
+pytestmark = pytest.mark.usefixtures("quick")
 SLOT = Slot(0, 1)
 EVENTS = 300
 
@@ -91,8 +91,7 @@ async def test_events_are_read_however_they_are_compressed(start, discord, strea
     assert discord.seen["connections"] == 1
 
 
-async def test_a_compression_that_never_can_be_read_is_left_out(start, discord, monkeypatch, caplog):
-    monkeypatch.setattr(reconnect, "FIRST_RESUME_S", 0.01)
+async def test_a_compression_that_never_can_be_read_is_left_out(start, discord, caplog):
     discord.garbled = True
     start()
     await discord.until(lambda: discord.live)
@@ -106,7 +105,7 @@ async def test_a_session_that_is_gone_begins_anew_with_a_gap(start, discord, red
     start()
     await discord.until(lambda: discord.live)
     await flood(discord, 1, 1)
-    await redis.delete(keys.identify_gate(0))  # the seconds between two IDENTIFYs are over
+    await eventually(lambda: redis.exists(keys.session(SLOT)))
     await discord.close(code)
     await discord.until(lambda: discord.seen["identifies"] == 2 and len(discord.live) == 1)
     await flood(discord, 2, 1)
@@ -145,9 +144,10 @@ async def test_a_new_leader_refuses_the_old_one(start, discord, redis, keys, str
     await first.stop()
 
 
-async def test_two_workers_hold_one_connection(start, discord):
+async def test_two_workers_hold_one_connection(start, discord, redis, keys):
     workers = [start() for _ in range(3)]
     await discord.until(lambda: discord.live and discord.seen["logins"] == 3)
+    await eventually(lambda: redis.exists(keys.session(SLOT)))
     await flood(discord, 1, 50)
     for worker in workers:  # the others take over one after the other, each on its own connection, in the same session
         await discord.until(lambda: discord.live)
@@ -176,7 +176,6 @@ async def test_redis_going_back_in_time_is_repaired_by_resume(start, discord, re
 async def test_a_lost_session_record_begins_anew(start, discord, redis, keys):
     start()
     await eventually(lambda: redis.exists(keys.session(SLOT)))
-    await redis.delete(keys.identify_gate(0))  # the seconds between two IDENTIFYs are over
     await redis.delete(keys.session(SLOT))
     await flood(discord, 1, 1)
     await discord.until(lambda: discord.seen["identifies"] == 2)

@@ -16,10 +16,10 @@ from discordproxy_gateway.events import (
     ItemKind,
 )
 from discordproxy_gateway.keys import shard_of
-from discordproxy_gateway.store import session_store
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 
+pytestmark = pytest.mark.usefixtures("quick")
 GUILDS = [number << 22 for number in range(1, 5)]
 PACE_S = 0.01
 SLACK_MS = 20  # two clocks of one machine are compared, in whole milliseconds
@@ -98,12 +98,6 @@ async def hub(redis, keys, valkey):
     yield hub
     await hub.close()
     await blocking.aclose()
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch):
-    """Nothing here is about Discord's pace of IDENTIFY."""
-    monkeypatch.setattr(session_store, "GATE_MS", 50)
 
 
 @pytest.fixture
@@ -187,6 +181,7 @@ async def test_killed_before_all_shards_are_up(start, spawn, discord, story, hub
         await discord.until(lambda: any(session.shard == (0, 2) for session in discord.live))
         process.kill()
         await process.wait()
+        await redis.delete(keys.identify_gate(0))  # the seconds that it keeps others from connecting are over
         discord.max_concurrency = 16
         await run_with(start, discord, story, 1)
         await finish(story, live)

@@ -4,7 +4,7 @@ import asyncio
 
 import msgpack
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from discordproxy_gateway.discord.failures import LeaseLostError
@@ -15,6 +15,7 @@ from discordproxy_gateway.store.scripts import source
 from discordproxy_gateway.write.event_queue import Followers
 from fakes.eventually import eventually
 from processes.redis_servers import blocking
+from strategies.examples import examples
 
 SLOT = Slot(0, 1)
 
@@ -198,7 +199,7 @@ ids = st.integers(1, 2**63 - 1)
 class TestIndex:
     """The index of a member list against a plain sorted list."""
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=st.lists(st.tuples(st.booleans(), st.lists(ids, min_size=1, max_size=400, unique=True)), max_size=8))
     def test_holds_exactly_the_ids_in_order(self, valkey, key_prefix, steps):
         import uuid

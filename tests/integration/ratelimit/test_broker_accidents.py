@@ -330,7 +330,7 @@ async def test_a_broker_that_is_closed_while_it_connects_leaves_no_task(valkey):
     assert [task for task in asyncio.all_tasks() if task.get_name().startswith("broker-")] == []
 
 
-async def one_call(broker: Broker, discord: FakeDiscord, *, deadline_s: float = 5.0) -> None:
+async def one_call(broker: Broker, discord: FakeDiscord, *, deadline_s: float = 30.0) -> None:
     async with broker.acquire(role_in(1), asyncio.get_running_loop().time() + deadline_s) as permit:
         permit.sent()
         permit.complete(await discord.request(role_in(1)))

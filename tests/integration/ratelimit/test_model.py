@@ -2,12 +2,11 @@
 
 import contextlib
 import itertools
-import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -33,9 +32,7 @@ from model.ratelimit_steps import (
 from model.ratelimit_stories import STORIES
 from model.ratelimit_story import HASHES, ROUTES, WORKERS, Story
 from processes.redis_servers import blocking
-
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
-STEPS = int(os.environ.get("MODEL_STEPS", "60"))
+from strategies.examples import examples
 
 
 def often(times: int, strategy: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
@@ -135,6 +132,7 @@ def server(valkey: str) -> Iterator[Server]:
         yield Server(client, inbox, names)
 
 
+@pytest.mark.hypothesis
 def test_the_script_does_what_the_model_does(server: Server) -> None:
     class Stories(RuleBasedStateMachine):
         @initialize(limit=st.sampled_from([50, 1, 2, 5]), leaky=st.booleans(), functions=st.booleans())
@@ -151,12 +149,8 @@ def test_the_script_does_what_the_model_does(server: Server) -> None:
 
     run_state_machine_as_test(
         Stories,
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
+        settings=examples(
+            40, stateful_step_count=60, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)
         ),
     )
 

@@ -130,9 +130,8 @@ async def test_an_offered_upgrade_loses_no_body(framing):
 
 
 @on_both_loops
-async def test_the_keep_alive_time_ends_no_later_request(monkeypatch):
+async def test_the_keep_alive_time_ends_no_later_request():
     """A timer of the first of two pipelined requests ended the second one (uvicorn issues 824 and 1637)."""
-    monkeypatch.setattr("discordproxy_api.http.connections.SWEEP_S", 0.02)
     async with listening(keep_alive_s=0.05) as server, attacks.connection(server.port) as (reader, writer):
         writer.write(GET + GET.replace(b"/a", b"/slow"))
         await eventually(lambda: server.begun == ["/a", "/slow"])
@@ -246,8 +245,7 @@ async def test_a_client_that_reads_slowly_gets_a_whole_answer():
 
 
 @on_both_loops
-async def test_a_client_that_never_reads_is_ended(monkeypatch):
-    monkeypatch.setattr("discordproxy_api.http.connections.SWEEP_S", 0.02)
+async def test_a_client_that_never_reads_is_ended():
     async with listening(keep_alive_s=0.1) as server, attacks.connection(server.port) as (_reader, writer):
         writer.transport.pause_reading()
         writer.write(GET.replace(b"/a", b"/big"))
@@ -294,8 +292,7 @@ async def test_tls_to_a_plain_port_is_refused_at_once():
 
 @pytest.mark.parametrize("limit", ["first_request_s", "connections"])
 @on_both_loops
-async def test_idle_connections_are_limited(limit, monkeypatch):
-    monkeypatch.setattr("discordproxy_api.http.connections.SWEEP_S", 0.02)
+async def test_idle_connections_are_limited(limit):
     limits = {"first_request_s": 0.1} if limit == "first_request_s" else {"connections": 5}
     async with listening(**limits) as server, contextlib.AsyncExitStack() as stack:
         for _ in range(20):

@@ -1,5 +1,6 @@
 """The status page in a real browser, with more of everything than it has room for."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from discordproxy_gateway.cache import GatewayState
 from discordproxy_ratelimit.circuit import CircuitState
 from discordproxy_ratelimit.inspection import AccountState, BucketState
 from discordproxy_ratelimit.shared.registry import TICKS, Snapshot
-from fakes.browser import Page, browser_page
+from fakes.browser import Page, browser, tab_of
 from unit.api.status.test_status import READY, post
 
 BUILD = Path(__file__).parents[4] / "build"
@@ -62,16 +63,23 @@ class Told:
         return []
 
 
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The debugging port of the browser of these tests."""
+    with browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started()
+
+
 @pytest.fixture
-async def page(tmp_path: Path):
-    """A function that opens the page of a document, and the document."""
+async def page(port: int):
+    """A tab with the page of a document, and the document."""
     told = Told()
     app = web.Application()
     app.add_routes(StatusPages(StatusService(told, told)).routes())
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with browser_page(tmp_path / "profile") as tab:
+    async with tab_of(port) as tab:
         await tab.look(width=390, scheme="light")
         await tab.open(f"http://127.0.0.1:{runner.addresses[0][1]}/")
         await tab.until("document.querySelectorAll('#workers tbody tr').length === 1")

@@ -142,7 +142,7 @@ async def test_a_flood_of_watchers_leaves_room_for_calls_with_a_key(discord, tmp
     async with keyed(discord, tmp_path, {}) as keyed_:
         discord.limits.set("POST /channels/{channel_id}/messages", None)
         port = keyed_.served.port
-        async with attacks.open_connections(port, 12, attacks.watchers(2_000), read=False):
+        async with attacks.open_connections(port, 12, attacks.watchers(500), read=False):
             for _ in range(20):
                 await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x")
 

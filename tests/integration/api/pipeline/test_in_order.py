@@ -37,7 +37,7 @@ async def three(valkey, key_prefix):
 
 async def test_no_role_is_lost_between_three_workers(three):
     world = three.discord.world
-    (guild_id,) = add_guilds(world, 1, members=200)
+    (guild_id,) = add_guilds(world, 1, members=100)
     guild = world.guilds[guild_id]
     roles = [int(nth(guild_id, number)) for number in range(1, 8)]
     guild.roles |= {str(role): make_role(str(role), f"r{role}", 1) for role in roles}
@@ -63,7 +63,7 @@ async def test_no_role_is_lost_between_three_workers(three):
     for call in waiting:
         await call
     wrong = [one for one in members if set(guild.members.get(one)["roles"]) != expected(one)]
-    assert (len(members), wrong) == (200, [])
+    assert (len(members), wrong) == (100, [])
 
 
 async def test_the_role_changes_of_a_member_never_overlap(three):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.speed import http1
@@ -15,6 +15,7 @@ from discordproxy_api.rpcs.route_policy import METHODS
 from fakes.ports import free_port
 from integration.api.conftest import TOKEN, serve
 from strategies.discord_spec import alternatives, body_schema, openapi
+from strategies.examples import examples
 
 SPEC = openapi("every operation of Discord's API on the REST port")
 OPERATIONS = sorted((method.upper(), path) for path, each in SPEC["paths"].items() for method in each)
@@ -170,7 +171,7 @@ def bodies(draw: st.DrawFn, method: str, template: str, kind: str) -> bytes:
     return FORM % body if kind.startswith("multipart") else body
 
 
-@settings(max_examples=400)
+@examples(250)
 @given(request=requests())
 def test_a_request_is_refused_or_sent_as_it_came(port: Port, request: Drawn) -> None:
     answer = port.exchange(request.data(port.number))

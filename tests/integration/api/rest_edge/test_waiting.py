@@ -68,7 +68,6 @@ async def test_an_outage_of_redis_shows_after_a_while(call, monkeypatch):
 
 async def test_a_call_that_takes_too_long_is_answered_and_its_connection_stays(call, monkeypatch):
     monkeypatch.setattr(reception, "RECEIVE_S", -29.9)  # of a time that includes 30 s for Discord's answer
-    monkeypatch.setattr("discordproxy_api.http.connections.SWEEP_S", 0.02)
     call.served.broker.gate.clear()
     answer = await call("GET", f"/channels/{CHANNEL_ID}", base="/wait=0/api/v10")
     assert (answer.status, answer.reason) == (429, "DEADLINE_EXCEEDED")

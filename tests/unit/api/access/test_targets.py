@@ -4,12 +4,13 @@ The second opinion is `targets_of_request`, which reads what goes out to Discord
 """
 
 import orjson
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from discordproxy_api.access.targets import targets_of_request, targets_reader
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.contract.translate import Translator
+from strategies.examples import examples
 from strategies.random_messages import messages
 
 ROUTED = [rpc for rpc in load_contract().values() if rpc.template is not None]
@@ -21,7 +22,7 @@ def ids_only(field):
     return IDS if field.name.endswith("_id") and field.type == field.TYPE_UINT64 else None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(rpc=st.sampled_from(ROUTED), data=st.data())
 def test_what_goes_out_has_been_looked_at(rpc, data):
     request = data.draw(messages(rpc.request, 3, ids_only))

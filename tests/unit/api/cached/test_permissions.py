@@ -1,13 +1,14 @@
 """What a member may do: a case for each rule of Discord, and random cases against a second, slow implementation."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.cached.permission_advice import denials
 from discordproxy_api.cached.permission_names import ALL, BITS, NAMES, names_of
 from discordproxy_api.cached.permissions import Rule, compute
+from strategies.examples import examples
 
 GUILD, OWNER, USER, OTHER, PILOT, CAPTAIN = "10", "1", "2", "3", "20", "21"
 TEXT, VOICE, CATEGORY, STAGE = 0, 2, 4, 13
@@ -295,7 +296,7 @@ class Slow:
         return (each for each in self.where["permission_overwrites"] if each["id"] == GUILD)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(cases())
 def test_random_cases_agree_with_the_slow_implementation(case):
     of_guild, who, where, thread, timed_out = case

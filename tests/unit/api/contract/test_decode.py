@@ -1,6 +1,6 @@
 import pytest
 from google.protobuf.json_format import MessageToDict
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
@@ -209,7 +209,7 @@ def test_no_reply_is_ever_an_error(name, data):
 
 @given(document=JSON)
 @example(document={"components": [{"components": [{}]}]})
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_no_document_is_ever_an_error(document):
     TRANSLATORS["SendChannelMessage"].incoming(document)
 
@@ -230,7 +230,7 @@ def quick_and_careful(kind, document):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.DESCRIPTOR.name)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@examples(25)
 def test_quick_and_careful_decoding_agree(kind, data):
     document = data.draw(documents(kind.DESCRIPTOR, json_key) | JSON.filter(lambda value: isinstance(value, dict)))
     found, expected = quick_and_careful(kind, document)
@@ -239,7 +239,7 @@ def test_quick_and_careful_decoding_agree(kind, data):
 
 @pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.DESCRIPTOR.name)
 @given(data=st.data())
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_documented_types_are_decoded_quickly(kind, data):
     document = message_writer(kind.DESCRIPTOR)(data.draw(messages(kind.DESCRIPTOR)))
     found, expected = quick_and_careful(kind, document)

@@ -54,7 +54,7 @@ def is_valid(name, request) -> bool:
 
 @pytest.mark.parametrize("name", CONTRACT)
 @given(data=st.data())
-@examples(15)
+@examples(10)
 def test_what_is_recognised_is_valid(name, data):
     request = data.draw(messages(CONTRACT[name].request, choose=edges))
     assert not CHECKS[name](request) or is_valid(name, request)
@@ -62,7 +62,7 @@ def test_what_is_recognised_is_valid(name, data):
 
 @pytest.mark.parametrize("name", CONTRACT)
 @given(data=st.data())
-@examples(6)
+@examples(4)
 def test_one_wrong_field_is_enough(name, data):
     """A valid request, merged with a random one: most of its fields are valid."""
     request = data.draw(valid_requests(CONTRACT[name]))

@@ -9,7 +9,7 @@ from itertools import count
 import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy import builders
@@ -23,6 +23,7 @@ from discordproxy.testing import FakeDiscordProxy
 from discordproxy.tests.factories import create_rpc_error
 from fakes.scripted_proxy import scripted_proxy
 from strategies.client_methods import RPCS, arguments_of, method_name
+from strategies.examples import examples
 
 CIRCLE = []
 CIRCLE.append(CIRCLE)
@@ -104,7 +105,7 @@ async def test_coroutines_too(proxy):
         client.events("MESSAGE_CREATE")
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.recursive(st.text() | st.floats() | st.integers() | st.binary() | st.none(), st.lists, max_leaves=5))
 def test_anything_as_an_argument(value):
     with FakeDiscordProxy():

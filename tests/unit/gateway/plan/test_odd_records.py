@@ -4,7 +4,7 @@ import asyncio
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from discordproxy_gateway.discord.dispatch import Dispatch
@@ -18,6 +18,7 @@ from discordproxy_gateway.plan.member_operations import GuildState
 from discordproxy_gateway.store.lease import Lease
 from discordproxy_gateway.write.writer import Writer
 from fakes.every_case import every_case
+from strategies.examples import examples
 
 KEYS = Keys("dp", "1")
 SLOT = Slot(0, 1)
@@ -133,7 +134,7 @@ def test_a_guild_without_an_id_is_not_cached(name, place):
 @example(
     "READY", {"session_id": "s", "resume_gateway_url": "u", "user": {}, "guilds": [{"id": "@me"}, None, {"id": "7"}]}
 )
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@examples(300)
 def test_whatever_comes_no_key_and_no_field_is_made_of_what_is_no_id(name, data):
     for operation in operations(name, data):
         command, key, *words = operation
