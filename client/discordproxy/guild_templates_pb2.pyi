@@ -46,10 +46,10 @@ class GuildTemplate(_message.Message):
     created_at: _builtins.str
     """ISO 8601"""
     updated_at: _builtins.str
-    """ISO 8601, the last synchronisation"""
+    """ISO 8601, the last synchronization"""
     source_guild_id: _builtins.int
     is_dirty: _builtins.bool
-    """the guild has changed since the last synchronisation"""
+    """the guild has changed since the last synchronization"""
     @_builtins.property
     def creator(self) -> _users_pb2.User: ...
     @_builtins.property

@@ -110,7 +110,7 @@ class Route:
         ordered: calls of one lane leave one at a time, so that they arrive in order.
         resource: fingerprint of method and concrete path; stored when Discord refuses it.
         lane: name of the queue in which the call waits.
-        by_token: whether a token in the path authorises the call, so that a refusal does not concern the bot.
+        by_token: whether a token in the path authorizes the call, so that a refusal does not concern the bot.
         of_user: whether Discord requires a user's token, so that a 401 does not concern the bot's.
     """
 
@@ -131,7 +131,7 @@ class Route:
 
 
 def names_token(template: str) -> bool:
-    """Return whether a token in the path authorises the calls of a route, so that Discord requires no other."""
+    """Return whether a token in the path authorizes the calls of a route, so that Discord requires no other."""
     return "_token}" in template
 
 
@@ -159,7 +159,7 @@ def _plain(text: str) -> str:
 def template_of(path: str) -> tuple[str, dict[str, str]]:
     """Return the template of a concrete path, and its parameters as they are in the path.
 
-    Parameters are recognised by position and by the names of Discord's collections, also in routes that are newer than
+    Parameters are recognized by position and by the names of Discord's collections, also in routes that are newer than
     this code: an unknown segment that looks like an id becomes `{id}`.
     """
     template: list[str] = []

@@ -116,7 +116,7 @@ async def main(total: int = 20_000, per_s: int = 600) -> int:
         print(f"{name}: resumed after {seconds:.2f} s")
     print(f"{total} events, lease {LEASE_S:g} s, connections {seen['connections']}, IDENTIFY {seen['identifies']}")
     for each in found:
-        print("  lost {lost}, doubled {doubled}, repeats recognised {repeats}, out of order {disorder}".format(**each))
+        print("  lost {lost}, doubled {doubled}, repeats recognized {repeats}, out of order {disorder}".format(**each))
     in_time = all(took[name] <= limit for name, limit in WITHIN_S.items())
     whole = not any(each["lost"] or each["doubled"] for each in found)
     return 0 if in_time and whole and seen["identifies"] == 1 else 1

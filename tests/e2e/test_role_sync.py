@@ -1,4 +1,4 @@
-"""Role synchronisation with real processes: callers and workers are killed, and the next run does what is left."""
+"""Role synchronization with real processes: callers and workers are killed, and the next run does what is left."""
 
 import contextlib
 import json
@@ -52,7 +52,7 @@ async def made(settings: dict[str, str]) -> AsyncIterator[RoleWorld]:
 
 @pytest.fixture
 def caller(made: RoleWorld, free_port: int, tmp_path: Path) -> Callable[[], Process]:
-    """Start a program that synchronises the guild."""
+    """Start a program that synchronizes the guild."""
     lists = tmp_path / "wanted.json"
     lists.write_text(json.dumps(made.wanted))
     command = (sys.executable, "-c", CALLER, f"127.0.0.1:{free_port}", str(made.guild_id), str(lists))
@@ -68,7 +68,7 @@ async def until_cached(stub: object, made: RoleWorld) -> None:
 
 
 def is_free(stub: object, made: RoleWorld) -> Callable[[], object]:
-    """Return a condition: no synchronisation of the guild runs. A run with nothing to do finds out."""
+    """Return a condition: no synchronization of the guild runs. A run with nothing to do finds out."""
     roles = [pb.SyncGuildRolesRequest.RoleMembers(role_id=next(iter(made.wanted)))]
     request = pb.SyncGuildRolesRequest(guild_id=made.guild_id, roles=roles, mode=pb.SyncGuildRolesRequest.ADD_ONLY)
 

@@ -31,7 +31,7 @@ class Received:
         return f"{self.record.method} {self.record.template}"
 
     @property
-    def is_authorised_by_path(self) -> bool:
+    def is_authorized_by_path(self) -> bool:
         return "_token}" in self.record.template
 
 
@@ -67,7 +67,7 @@ def comparable(found: Iterable[Received]) -> list[str]:
         content = each.content
         if isinstance(content, dict):
             content = {name: value for name, value in sorted(content.items()) if name not in _NONCE}
-        credential = "" if each.is_authorised_by_path else record.credential
+        credential = "" if each.is_authorized_by_path else record.credential
         parts = (record.method, record.path, each.query, content, each.files, record.reason, credential, record.status)
         lines.append(_ID.sub("#", repr(parts)))
     return lines

@@ -71,7 +71,7 @@ def _judge_operations(found: list[Received], outcome: Outcome) -> None:
     outcome.require(any(each.record.reason == REASON for each in found), "the reason is lost")
     files = [each.files for each in found if each.files]
     outcome.require([one[0][3:] for one in files] == [(3 * 1024 * 1024, FILE_DIGEST)], f"files: {files}")
-    tokens = [each.record.credential for each in found if each.is_authorised_by_path]
+    tokens = [each.record.credential for each in found if each.is_authorized_by_path]
     outcome.require(set(tokens) == {"none"}, f"credentials on routes with a token: {tokens}")
     members = [each.query for each in found if each.route == "GET /guilds/{guild_id}/members"]
     outcome.require(members, "no page of members")

@@ -168,7 +168,7 @@ def test_burst_on_a_route_never_seen(valkey, kind):
     assert discord.too_many == []
 
 
-def test_route_without_headers_is_not_serialised(valkey):
+def test_route_without_headers_is_not_serialized(valkey):
     clock = VirtualClock()
     discord = FakeDiscord(limiter=lambda _: None, global_limit=GlobalLimit(1000), latency=around(1.0, 0.01))
 

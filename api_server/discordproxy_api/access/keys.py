@@ -22,7 +22,7 @@ from discordproxy_api.calls.scopes import ALL_COMMANDS, READ, WRITE, Scopes
 from discordproxy_gateway.events import UnknownEventError, check_types
 
 PREFIX = "dpk_"
-"""Prefix of every key, so that people and secret scanners recognise it."""
+"""Prefix of every key, so that people and secret scanners recognize it."""
 
 FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 NAME_LENGTH = 8

@@ -47,9 +47,9 @@ class Metrics:
         self.idempotent_calls = self._counter("idempotent_calls", "Calls with an idempotency key", "outcome")
         self.event_streams = self._gauge("event_streams", "Open event streams")
         self.events_sent = self._counter("events_sent", "Events delivered to subscribers")
-        self.role_syncs = self._gauge("role_syncs", "Role synchronisations in progress")
+        self.role_syncs = self._gauge("role_syncs", "Role synchronizations in progress")
         self.role_sync_members = self._counter(
-            "role_sync_members", "Members of role synchronisations, by outcome of their change", "outcome"
+            "role_sync_members", "Members of role synchronizations, by outcome of their change", "outcome"
         )
         self.wrong_keys = self._counter("wrong_keys", "Calls with an unknown key")
         self.certificate_expires = self._gauge(

@@ -1,7 +1,7 @@
 """Decides whether a request is repeated, and after which pause. Pure.
 
 A repeat is safe if the first request cannot have had an effect, if the request is idempotent, or while Discord
-recognises the nonce of a message (enforce_nonce: "unique in the past few minutes", Discord's documentation,
+recognizes the nonce of a message (enforce_nonce: "unique in the past few minutes", Discord's documentation,
 resources/message, 2026-08).
 """
 

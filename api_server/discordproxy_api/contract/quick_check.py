@@ -1,4 +1,4 @@
-"""Recognises valid requests, with one generated function per RPC.
+"""Recognizes valid requests, with one generated function per RPC.
 
 The function returns True only for valid requests. For others it returns False: invalid ones, and those with rarely
 used parts (files, components, resets), which need the complete validation. It usually enters no other Python function.

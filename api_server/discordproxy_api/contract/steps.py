@@ -42,7 +42,7 @@ class Circumstances:
     """Inputs of a step besides the request.
 
     Attributes:
-        seed: seed of the nonces. The same seed yields the same nonces, so that Discord recognises a retried call.
+        seed: seed of the nonces. The same seed yields the same nonces, so that Discord recognizes a retried call.
         now_ms: Discord's time in milliseconds since 1970.
         users_only: by default, messages can mention only users.
     """

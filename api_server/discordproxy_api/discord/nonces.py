@@ -1,4 +1,4 @@
-"""Nonces by which Discord recognises repeated messages; no application can occupy another one's.
+"""Nonces by which Discord recognizes repeated messages; no application can occupy another one's.
 
 Discord answers a known nonce with the first message that had it (enforce_nonce). All applications share the bot, so a
 nonce that another application could guess or choose would return that application's message.

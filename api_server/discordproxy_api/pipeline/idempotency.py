@@ -169,7 +169,7 @@ class Idempotency:
         return errors.refusal("RESOURCE_EXHAUSTED", "IDEMPOTENCY_KEYS_FULL", text, retry_after_s=self._kept_s / 24)
 
     def _may_take_over(self, logical: LogicalCall, result: bytes) -> bool:
-        """Return whether a call with an unknown outcome can be repeated: while Discord recognises its nonce."""
+        """Return whether a call with an unknown outcome can be repeated: while Discord recognizes its nonce."""
         sent_at = float(result[len(_IN_DOUBT) :] or 0)
         return logical.repeat is Repeat.NONCE and self._wall_clock() - sent_at < NONCE_WINDOW_S
 

@@ -1,4 +1,4 @@
-"""Reads what a synchronisation compares: the guild, the bot's membership, all members, the present roles of one."""
+"""Reads what a synchronization compares: the guild, the bot's membership, all members, the present roles of one."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

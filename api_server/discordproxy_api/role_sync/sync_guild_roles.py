@@ -45,7 +45,7 @@ SLICE = 5_000
 MAX_RUNS = 8
 """In one worker: each keeps its request and its plan in memory."""
 LEASE_S = 10.0
-"""A guild is free again after this time if the worker of its synchronisation died; the worker renews the lease."""
+"""A guild is free again after this time if the worker of its synchronization died; the worker renews the lease."""
 PROGRESS_S = 2.0
 WRITE_TIMEOUT_S = 60.0
 
@@ -93,7 +93,7 @@ class SyncGuildRoles:
         """Stream plan, counts and report; `request` is a SyncGuildRolesRequest.
 
         Raises:
-            ApiError: the request is invalid or not permitted, or the synchronisation ended early.
+            ApiError: the request is invalid or not permitted, or the synchronization ended early.
         """
         check(self.rpc, request)
         call.priority = "low"
@@ -177,7 +177,7 @@ class SyncGuildRoles:
 
     @asynccontextmanager
     async def _lease(self, guild_id: int) -> AsyncIterator[None]:
-        """Run the only synchronisation of a guild; raises ApiError if there is another one.
+        """Run the only synchronization of a guild; raises ApiError if there is another one.
 
         A lease that was lost while Redis was away does no harm: two runs send only changes that are still needed.
         """
@@ -198,7 +198,7 @@ class SyncGuildRoles:
             await self._release(key, owner)  # Redis may have granted it although the reply was not received
             raise
         if claim.state != "ours":
-            text = "Another synchronisation of this guild's roles is running; call again when it has ended."
+            text = "Another synchronization of this guild's roles is running; call again when it has ended."
             raise errors.refusal("ABORTED", "ALREADY_RUNNING", text, retry_after_s=LEASE_S)
 
     async def _release(self, key: str, owner: str) -> None:
@@ -209,7 +209,7 @@ class SyncGuildRoles:
     def _place(self) -> Iterator[None]:
         """Count a run; raises ApiError if too many are in progress."""
         if self._runs >= MAX_RUNS:
-            text = f"This worker carries out {MAX_RUNS} role synchronisations already; call again later."
+            text = f"This worker carries out {MAX_RUNS} role synchronizations already; call again later."
             raise errors.refusal("RESOURCE_EXHAUSTED", "QUEUE_FULL", text, retry_after_s=LEASE_S)
         self._runs += 1
         try:
@@ -228,7 +228,7 @@ async def _send(write: Write, message: SyncGuildRolesProgress) -> None:
     except TimeoutError:
         if not limit.expired():
             raise
-        text = f"The caller has read no progress for {WRITE_TIMEOUT_S:.0f} s; the synchronisation ends."
+        text = f"The caller has read no progress for {WRITE_TIMEOUT_S:.0f} s; the synchronization ends."
         raise errors.refusal("RESOURCE_EXHAUSTED", "SUBSCRIBER_TOO_SLOW", text, retry_after_s=0.0) from None
 
 

@@ -50,7 +50,7 @@ _BY_CODE = {
     ),
 }
 _BY_REASON = {
-    "ALREADY_RUNNING": Explanation("The roles of this guild are being synchronised already", "Call again later."),
+    "ALREADY_RUNNING": Explanation("The roles of this guild are being synchronized already", "Call again later."),
     "BROKER_UNAVAILABLE": Explanation("Redis does not answer, so no calls are sent", "Make sure that Redis runs."),
     "CIRCUIT_OPEN": Explanation(
         "Discord blocks this machine's IP address, or is about to: too many requests were invalid",
@@ -131,10 +131,10 @@ _BY_REASON = {
         "Read events faster, or subscribe to fewer. The Python client resumes by itself.",
     ),
     "TOO_MANY_FAILURES": Explanation(
-        "A role synchronisation ended, because many members in a row failed", "The caller's error has Discord's reason."
+        "A role synchronization ended, because many members in a row failed", "The caller's error has Discord's reason."
     ),
     "TOO_MANY_REMOVALS": Explanation(
-        "A role synchronisation would remove more roles than allowed, and changed nothing",
+        "A role synchronization would remove more roles than allowed, and changed nothing",
         "Check the caller's lists with dry_run, then raise max_removals.",
     ),
     "UNAUTHENTICATED": Explanation("A token or key was rejected", "Check DISCORD_BOT_TOKEN and the caller's key."),

@@ -1,4 +1,4 @@
-"""Input and output of a resource's handler: an authorised and validated request, and Discord's response."""
+"""Input and output of a resource's handler: an authorized and validated request, and Discord's response."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ class ApiRoute:
     """The handler of a route, which returns JSON, an ApiAnswer, or None for 204.
 
     `auth`: the accepted credentials: "bot"; "any" (a bot or an OAuth2 bearer); "bearer"; "path" (a token in the path
-    authorises); "optional" (public, with or without a caller).
+    authorizes); "optional" (public, with or without a caller).
     """
 
     handler: Handler

@@ -1,4 +1,4 @@
-"""All routes without a module of their own: recognised, authorised, limited, with a plausible response.
+"""All routes without a module of their own: recognized, authorized, limited, with a plausible response.
 
 Objects that Discord documents (see `filled`) and settings (see `stored`) are stored as they were sent. A read of any
 other collection returns none; any other request returns what was sent with an id.

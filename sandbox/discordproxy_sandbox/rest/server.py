@@ -101,7 +101,7 @@ class RestServer:
         ruling = Ruling(allowed=True)
         try:
             route = match.require()
-            credential = self._authorise(http, route, record)
+            credential = self._authorize(http, route, record)
             ruling = self.limits.judge(self._call(http.method, body, match, credential), now)
             record.bucket, record.avoidable, record.hidden = ruling.bucket, ruling.avoidable, ruling.hidden is not None
             if fault and fault.kind == "hash":
@@ -113,13 +113,13 @@ class RestServer:
         reply.headers = reply.ruling.headers() | reply.headers
         return damaged(reply, fault) if fault else reply
 
-    def _authorise(self, http: web.Request, route: ApiRoute, record: Record) -> Credential:
+    def _authorize(self, http: web.Request, route: ApiRoute, record: Record) -> Credential:
         credential = self.access.credential(http.headers.get("Authorization"))
         record.credential = credential.kind
         if not route.accepts(credential.kind):
             raise unauthorized()
         if route.auth == "path" and credential.kind != "none":
-            record.violations.append("Authorization sent to a route that a token in the path authorises")
+            record.violations.append("Authorization sent to a route that a token in the path authorizes")
         return credential
 
     def _call(self, method: str, body: Body, match: Match, credential: Credential) -> LimitedRequest:

@@ -37,7 +37,7 @@ def filled(template):
 
 
 @every_case(("method", "template"), OPERATIONS)
-def test_an_operation_is_recognised(method, template):
+def test_an_operation_is_recognized(method, template):
     rest = SimpleNamespace(send=print, clock=DiscordClock(), nonces=Nonces("token"))
     procedure = Request(
         load_contract()["Request"], rest, InteractionResponses(rest, None), RoutePolicy(), OwnCommands(None, None, rest)

@@ -264,7 +264,7 @@ async def test_authorization_on_token_routes_is_a_violation(discord, http):
     async with http.post(url, json={"content": "x"}) as response:
         assert response.status == 204
     record = discord.ledger.records[-1]
-    assert record.violations == ["Authorization sent to a route that a token in the path authorises"]
+    assert record.violations == ["Authorization sent to a route that a token in the path authorizes"]
     assert webhook["token"] not in repr(discord.ledger.records)
 
 

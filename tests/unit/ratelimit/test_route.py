@@ -36,7 +36,7 @@ def example_of(parameter: str) -> str:
 
 
 @pytest.mark.parametrize("row", list(table()))
-def test_every_documented_path_is_recognised(row: dict[str, str]) -> None:
+def test_every_documented_path_is_recognized(row: dict[str, str]) -> None:
     names = [part[1:-1] for part in row["path"].split("/") if part.startswith("{")]
     values = {name: example_of(name) for name in names}
     path = "/".join(values[part[1:-1]] if part.startswith("{") else part for part in row["path"].split("/"))

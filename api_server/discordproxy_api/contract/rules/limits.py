@@ -44,7 +44,7 @@ CLEAR = 40
 IDEMPOTENCY_KEY = 255
 """Limit of the proxy: it is part of a Redis key."""
 ROLE_MEMBERS = 250_000
-"""Limit of the proxy: users of all roles of one synchronisation."""
+"""Limit of the proxy: users of all roles of one synchronization."""
 ROLES = 350
 MAX_SNOWFLAKE = 2**63 - 1
 

@@ -137,7 +137,7 @@ def _role_members(request: Any, _prefix: str, problems: FieldErrors) -> None:
             problems.conflict(f"roles[{index}].role_id", "This role is listed above; list all of its users there.")
         seen.add(role.role_id)
     if sum(len(role.user_ids) for role in roles) > ROLE_MEMBERS:
-        text = f"All roles together have more than {ROLE_MEMBERS} users; synchronise some of the roles at a time."
+        text = f"All roles together have more than {ROLE_MEMBERS} users; synchronize some of the roles at a time."
         problems.add("roles", "BASE_TYPE_MAX_LENGTH", text)
 
 

@@ -47,11 +47,11 @@ _BANS_PER_PAGE = 1000
 
 
 class AsyncRoleSync:
-    """The progress of `sync_guild_roles`, as an iterator. The first iteration starts the synchronisation.
+    """The progress of `sync_guild_roles`, as an iterator. The first iteration starts the synchronization.
 
     Attributes:
         plan: What will change; None until the iterator has returned it.
-        report: What was changed. If the synchronisation ends early, the iterator returns the report before it raises.
+        report: What was changed. If the synchronization ends early, the iterator returns the report before it raises.
     """
 
     plan: RoleSyncPlan | None = None
@@ -72,7 +72,7 @@ class AsyncRoleSync:
         """Return the next step: the plan, counts about every two seconds, at last the report.
 
         Raises:
-            DiscordProxyException: the request was refused, or the synchronisation ended early. A second one does what
+            DiscordProxyException: the request was refused, or the synchronization ended early. A second one does what
                 is left. `retry_after` of the error is the time until then, if it is known.
         """
         if self._closed:
@@ -95,7 +95,7 @@ class AsyncRoleSync:
         return step
 
     async def result(self) -> RoleSyncReport:
-        """Wait for the end of the synchronisation; return its report.
+        """Wait for the end of the synchronization; return its report.
 
         Raises:
             DiscordProxyException: as for an iteration.
@@ -103,11 +103,11 @@ class AsyncRoleSync:
         async for _step in self:
             pass
         if self.report is None:
-            raise ValueError("the synchronisation was closed before its end")
+            raise ValueError("the synchronization was closed before its end")
         return self.report
 
     def close(self) -> None:
-        """End the synchronisation. Requests that were sent to Discord take effect, no further one is sent."""
+        """End the synchronization. Requests that were sent to Discord take effect, no further one is sent."""
         self._closed = True
         if self._call is not None:
             self._call.cancel()
@@ -175,7 +175,7 @@ class AsyncRoleCalls(AsyncCalls):
         """Give roles of a guild to exactly the listed users, by one request for each member who has the wrong roles.
 
         Other roles of the members stay. Users who are not in the guild, and roles that the bot cannot assign, are
-        reported. The requests have low priority. If the synchronisation ends early, a second one does what is left.
+        reported. The requests have low priority. If the synchronization ends early, a second one does what is left.
 
         Args:
             guild_id: The guild.
@@ -186,7 +186,7 @@ class AsyncRoleCalls(AsyncCalls):
                 times that a member has one of these roles now.
             fresh: Read members and roles from Discord instead of the proxy's cache.
             reason: Reason for the audit log, up to 512 characters.
-            timeout: Seconds until the synchronisation ends; None: when it is finished.
+            timeout: Seconds until the synchronization ends; None: when it is finished.
 
         Returns:
             An iterator over the progress: `async for step in sync: ...`; `await sync.result()` returns the report.

@@ -1,1 +1,1 @@
-"""Calls of the fake proxy that are more than one object: commands of applications, synchronisations of roles."""
+"""Calls of the fake proxy that are more than one object: commands of applications, synchronizations of roles."""

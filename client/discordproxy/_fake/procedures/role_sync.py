@@ -1,4 +1,4 @@
-"""The stream of a role synchronisation with the in-memory Discord."""
+"""The stream of a role synchronization with the in-memory Discord."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def declared(request):
 # A worker that ends between the change and the record
 
 
-async def test_a_change_without_its_record_is_recognised(shop, bank, at_discord, served, declared):
+async def test_a_change_without_its_record_is_recognized(shop, bank, at_discord, served, declared):
     restore = lose_records(served)
     assert set((await shop.sync(*declared)).values()) == {"CREATED"}
     restore()

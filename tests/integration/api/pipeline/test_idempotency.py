@@ -145,7 +145,7 @@ async def test_a_lost_idempotent_call_is_repeated(world):
     assert await world.ask(repeat=Repeat.ALWAYS) == b"answer"
 
 
-async def test_a_lost_call_with_a_nonce_is_repeated_while_discord_recognises_it(world):
+async def test_a_lost_call_with_a_nonce_is_repeated_while_discord_recognizes_it(world):
     with pytest.raises(ApiError, match="lost"):
         await world.ask(lost)
     world.clock.now += NONCE_WINDOW_S - 1
@@ -235,7 +235,7 @@ async def test_a_dead_workers_call_is_in_doubt_only_if_a_request_was_sent(world,
 
 
 @pytest.mark.parametrize(("late_s", "runs"), [(NONCE_WINDOW_S - 1, 1), (NONCE_WINDOW_S + 1, 0)])
-async def test_a_dead_workers_message_is_repeated_only_while_discord_recognises_its_nonce(
+async def test_a_dead_workers_message_is_repeated_only_while_discord_recognizes_its_nonce(
     world, monkeypatch, late_s, runs
 ):
     monkeypatch.setattr(module, "LEASE_S", 0.2)

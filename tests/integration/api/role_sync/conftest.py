@@ -1,4 +1,4 @@
-"""Role synchronisation: API workers, a gateway worker, a Valkey and a local Discord in this process."""
+"""Role synchronization: API workers, a gateway worker, a Valkey and a local Discord in this process."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A synchronisation behind rate limits: no 429, and other calls for the same limit go first."""
+"""A synchronization behind rate limits: no 429, and other calls for the same limit go first."""
 
 import asyncio
 from collections import Counter
@@ -29,7 +29,7 @@ async def test_the_broker_keeps_to_the_limits(guild_of):
         assert statuses.keys() <= {200, 204}
 
 
-async def test_a_normal_call_overtakes_the_synchronisation(guild_of):
+async def test_a_normal_call_overtakes_the_synchronization(guild_of):
     made = role_world(200, 6, wrong_share=1.0)
     user_id = next(user for user in made.members if user not in made.wrong)
     async with guild_of(made, limits=limits()) as syncs:

@@ -200,7 +200,7 @@ async def test_roles_that_someone_else_adds_after_the_plan_are_left_to_the_next_
         assert made.wrong_now() == set()
 
 
-async def test_two_synchronisations_of_a_guild_at_once(guild_of):
+async def test_two_synchronizations_of_a_guild_at_once(guild_of):
     made = role_world(200, 6, wrong_share=1.0)
     async with guild_of(made) as syncs:
         both = [asyncio.create_task(syncs.sync(worker=worker, max_removals=10_000)) for worker in (0, 1)]

@@ -1,4 +1,4 @@
-"""Keys: how they are made, kept and recognised; what is wrong with a file; who is locked out; what is exposed."""
+"""Keys: how they are made, kept and recognized; what is wrong with a file; who is locked out; what is exposed."""
 
 import os
 import stat
@@ -41,13 +41,13 @@ class Fixed:
         return self.ring
 
 
-def test_keys_are_long_recognisable_and_never_alike():
+def test_keys_are_long_recognizable_and_never_alike():
     keys = {new_key() for _ in range(100)}
     assert len(keys) == 100
     assert all(FORM.fullmatch(key) for key in keys)
 
 
-def test_a_key_is_recognised_by_its_hash():
+def test_a_key_is_recognized_by_its_hash():
     ring = read_keys(entry() + entry(new_key(), "other"))
     assert ring.holder_of(KEY).app == "srp"
     assert ring.holder_of(KEY).key == digest_of(KEY)[:8]

@@ -90,7 +90,7 @@ def test_names_of_different_types_do_not_conflict():
     assert actions(made) == {("CREATED", "2:report", "")}
 
 
-def test_a_pending_command_is_recognised_by_its_content():
+def test_a_pending_command_is_recognized_by_its_content():
     owners = table(("shop", declared("shop")))
     assert actions(plan([declared("shop")], [listed("shop", 1)], owners)) == {("UNCHANGED", "1:shop", "1")}
     assert actions(plan([], [listed("shop", 1)], owners)) == {("DELETED", "1:shop", "1")}

@@ -60,7 +60,7 @@ def test_forms(form, good, bad):
     assert [refused(check, value) for value in bad] == [True] * len(bad)
 
 
-def test_lists_are_recognised_by_old_protobuf_too():
+def test_lists_are_recognized_by_old_protobuf_too():
     """Protobuf 5 has only `label`, newer ones have `is_repeated`."""
     assert is_list(SimpleNamespace(label=3))
     assert not is_list(SimpleNamespace(label=1))

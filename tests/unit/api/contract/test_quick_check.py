@@ -1,4 +1,4 @@
-"""The generated checks accept no request that the complete validation refuses, and recognise usual ones."""
+"""The generated checks accept no request that the complete validation refuses, and recognize usual ones."""
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
@@ -55,7 +55,7 @@ def is_valid(name, request) -> bool:
 @pytest.mark.parametrize("name", CONTRACT)
 @given(data=st.data())
 @examples(10)
-def test_what_is_recognised_is_valid(name, data):
+def test_what_is_recognized_is_valid(name, data):
     request = data.draw(messages(CONTRACT[name].request, choose=edges))
     assert not CHECKS[name](request) or is_valid(name, request)
 
@@ -71,7 +71,7 @@ def test_one_wrong_field_is_enough(name, data):
 
 
 @every_case("bad", BAD_REQUESTS, ids=str)
-def test_a_bad_request_is_not_recognised(bad):
+def test_a_bad_request_is_not_recognized(bad):
     assert not CHECKS[bad.rpc](bad.request)
 
 
@@ -112,7 +112,7 @@ USUAL = {
 
 
 @pytest.mark.parametrize("name", USUAL)
-def test_usual_requests_are_recognised(name):
+def test_usual_requests_are_recognized(name):
     request = CONTRACT[name].request_type(**USUAL[name])
     assert CHECKS[name](request)
     validate(CONTRACT[name], request)
@@ -126,5 +126,5 @@ def test_usual_requests_are_recognised(name):
         pb.SendChannelMessageRequest(channel_id=1, content=" ", embeds=[pb.Embed(image=EMBED.image)]),
     ],
 )
-def test_valid_requests_that_are_not_recognised_are_accepted(request_):
+def test_valid_requests_that_are_not_recognized_are_accepted(request_):
     validate(CONTRACT["SendChannelMessage"], request_)

@@ -1,4 +1,4 @@
-"""The plan of a role synchronisation, against a plain definition of it."""
+"""The plan of a role synchronization, against a plain definition of it."""
 
 import pytest
 from hypothesis import given

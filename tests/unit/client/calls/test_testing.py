@@ -250,7 +250,7 @@ def roles_of(client):
     return {member.user.id: list(member.roles) for member in client.list_guild_members(7)}
 
 
-def test_roles_of_a_guild_are_synchronised(client, guild):
+def test_roles_of_a_guild_are_synchronized(client, guild):
     dry = client.sync_guild_roles(7, {71: [1, 4], 72: iter([1, 2])}, dry_run=True)
     assert (dry.result().complete, dry.plan.adds, dry.plan.removes) == (True, 2, 2)
     assert list(dry.plan.not_in_guild) == [4]
@@ -262,7 +262,7 @@ def test_roles_of_a_guild_are_synchronised(client, guild):
     assert client.sync_guild_roles(7, {71: [], 72: []}, mode="add_only").result().changed == 0
 
 
-async def test_roles_of_a_guild_are_synchronised_with_asyncio(guild, client):
+async def test_roles_of_a_guild_are_synchronized_with_asyncio(guild, client):
     async with (
         AsyncDiscordClient("nowhere.invalid:1") as asynchronous,
         asynchronous.sync_guild_roles(7, {71: [1]}) as sync,
@@ -300,14 +300,14 @@ def test_invalid_lists_of_roles(client, arguments, name):
         client.sync_guild_roles(7, *arguments)
 
 
-def test_invalid_options_of_a_synchronisation(client):
+def test_invalid_options_of_a_synchronization(client):
     with pytest.raises(ValueError, match="mode: must be one of exact, add_only"):
         client.sync_guild_roles(7, {}, mode="all")
     with pytest.raises(ValueError, match="max_removals"):
         client.sync_guild_roles(7, {}, max_removals="5")
 
 
-def test_a_closed_synchronisation_has_no_result(client, guild):
+def test_a_closed_synchronization_has_no_result(client, guild):
     with client.sync_guild_roles(7, {71: [1]}) as sync:
         assert next(sync).HasField("plan")
     assert list(sync) == []
