@@ -78,11 +78,14 @@ local function renew(key, op)
   for i = 3, #op do redis.call('HSET', key, op[i], time[1] .. '.' .. time[2]) end
 end
 
-local function write(operations, now_ms, append)
+-- Returns the APPEND operations, which run last. An operation that fails ends the script, what was written stays, and the
+-- writer repeats the other operations: that changes at most a count of members, but an appended event would be doubled.
+local function write(operations, now_ms)
+  local appends = {}
   for _, op in ipairs(operations) do
     local command, key = op[1], KEYS[op[2]]
     if command == 'APPEND' then
-      append(key, op)
+      appends[#appends + 1] = op
     elseif command == 'STAMP' then
       redis.call('HSET', key, op[3], string.format('%.0f', now_ms))
     elseif command == 'SEEN' then
@@ -104,4 +107,5 @@ local function write(operations, now_ms, append)
       call_in_slices(command, key, op, 3)
     end
   end
+  return appends
 end

@@ -77,6 +77,27 @@ async def test_a_lost_connection_loses_and_doubles_nothing(start, discord, strea
     assert discord.seen["identifies"] == 1
 
 
+async def test_an_event_that_redis_refuses_doubles_none_of_its_batch(start, discord, redis, keys, streamed):
+    discord.guilds = {"4194304": {"id": "4194304", "name": "g"}}
+    start()
+    await discord.until(lambda: discord.live)
+
+    async def is_known() -> bool:
+        return await redis.hget(keys.meta(4194304), "mark") not in {None, b""}
+
+    await eventually(is_known)
+    await redis.set(keys.part("ro", 4194304), "a key of another type")
+    await flood(discord, 1, 30)
+    await discord.emit("GUILD_ROLE_CREATE", {"guild_id": "4194304", "role": {"id": "5"}})
+    await flood(discord, 31, 30)
+
+    async def all_there() -> bool:
+        return 60 in await streamed()
+
+    await eventually(all_there)
+    assert await streamed() == list(range(1, 61))
+
+
 @pytest.mark.parametrize("compression", ["", "zlib-stream", "zstd-stream"])
 async def test_events_are_read_however_they_are_compressed(start, discord, streamed, compression):
     discord.compression = compression  # whatever was asked for
