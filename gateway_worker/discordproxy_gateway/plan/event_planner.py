@@ -83,13 +83,25 @@ class EventPlanner:
         """
         first_sight = name == "GUILD_CREATE" and id_of(data["id"]) in self._awaited
         plan = self._plans.get(name)
-        operations = plan(data) if plan and _is_cacheable(name, data) else []
+        operations = plan(data) if plan and self._follows(name, data) else []
         if operations:
             operations += self._stamp(name, data)
         # Guilds of READY are state, not events: their whole content would flood the stream.
         if not first_sight and name not in INTERNAL:
             operations.append(self._append(name, data, sequence))
         return operations
+
+    def _follows(self, name: str, data: dict[str, Any]) -> bool:
+        """Return whether the caches can follow the event: its guild id is valid and known, or it has none.
+
+        Events of a guild also come after its GUILD_DELETE (DSharpPlus#700): nothing would delete what they leave.
+        """
+        place = data.get("id" if name in _ABOUT_GUILD else "guild_id")
+        if not place:
+            return name not in _ABOUT_GUILD
+        if not isinstance(place, str) or id_of(place) != place:
+            return False
+        return place in self.guilds or name in _BEGINS_OR_ENDS_GUILD
 
     def _stamp(self, name: str, data: Any) -> list[Operation]:
         """Return the operation after which answers that readers keep are no longer valid. The last one of an event."""
@@ -152,10 +164,8 @@ class EventPlanner:
         if guild.get("unavailable"):
             return self._outage(guild_id)
         keys = self._keys
-        self._awaited.discard(guild_id)
         old = self.guilds.get(guild_id, GuildState())
         known = GuildState(old.generation + 1, current=True, size=number_of(guild.get("member_count")) or 0)
-        self.guilds[guild_id] = known
         states = guild_operations.by("user_id", guild.get("voice_states") or ())
         operations = [
             ("HSET", keys.meta(guild_id), "mark", ""),  # readers ignore the guild until it is complete
@@ -173,6 +183,8 @@ class EventPlanner:
             operations += guild_operations.put_members(keys, guild_id, known.generation, guild.get("members") or ())
         meta = {"mark": self._mark, "gen": known.generation, "count": known.size, "complete": 0, "available": 1}
         words = [str(word) for item in meta.items() for word in item]
+        self._awaited.discard(guild_id)  # from here on nothing fails: the state is that of the stored caches
+        self.guilds[guild_id] = known
         return [
             *operations,
             ("HSET", keys.meta(guild_id), *words),
@@ -291,7 +303,8 @@ class EventPlanner:
 
 _ABOUT_CHANNEL = ("CHANNEL_", "THREAD_", "VOICE_CHANNEL_")
 """Beginnings of the names of events whose `id` is that of a channel."""
-_ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
+_BEGINS_OR_ENDS_GUILD = frozenset({"GUILD_CREATE", "GUILD_DELETE"})
+_ABOUT_GUILD = _BEGINS_OR_ENDS_GUILD | {"GUILD_UPDATE"}
 
 _STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})
 """Readers keep no answers that contain the bot's user or voice states."""
@@ -304,14 +317,6 @@ _STAMPED = {
     "GUILD_MEMBERS_CHUNK": ("members",),
 }
 """Stamps of the guild's state (see `Keys.meta`) that an event renews, "parts" if not listed."""
-
-
-def _is_cacheable(name: str, data: dict[str, Any]) -> bool:
-    """Whether the caches can follow the event: its guild id is valid, or it has none."""
-    place = data.get("id" if name in _ABOUT_GUILD else "guild_id")
-    if not place:
-        return name not in _ABOUT_GUILD
-    return isinstance(place, str) and id_of(place) == place
 
 
 def _thread(thread: Any) -> Any:

@@ -74,7 +74,7 @@ def put_guild(keys: Keys, guild: dict[str, Any]) -> list[Operation]:
     own = {name: value for name, value in guild.items() if name not in _IN_OTHER_KEYS}
     operations = put(keys.guilds, by_id([own]))
     for name, kind in (("roles", "ro"), ("emojis", "em"), ("stickers", "st")):
-        if name in guild:
+        if guild.get(name) is not None:
             operations += replace(keys.part(kind, guild_id), by_id(guild[name]))
     return operations
 
