@@ -289,10 +289,11 @@ class EventPlanner:
         guild_id = state.get("guild_id")
         if not guild_id:
             return []
-        key = self._keys.part("vs", guild_id)
+        key, user_id = self._keys.part("vs", guild_id), require_id(state["user_id"])
+        member = self.member_lists.voice(state) if self._members else []
         if state.get("channel_id") is None:
-            return [("HDEL", key, require_id(state["user_id"]))]
-        return guild_operations.put(key, guild_operations.by("user_id", [_voice(state, guild_id)]))
+            return [("HDEL", key, user_id), *member]
+        return [*guild_operations.put(key, [(user_id, _voice(state, guild_id))]), *member]
 
     def _user(self, user: dict[str, Any]) -> list[Operation]:
         return [("SET", self._keys.user, orjson.dumps(user)), self._seen("user", "0", user["id"], user)]
@@ -307,7 +308,7 @@ _BEGINS_OR_ENDS_GUILD = frozenset({"GUILD_CREATE", "GUILD_DELETE"})
 _ABOUT_GUILD = _BEGINS_OR_ENDS_GUILD | {"GUILD_UPDATE"}
 
 _STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})
-"""Readers keep no answers that contain the bot's user or voice states."""
+"""Readers keep no answers that contain the bot's user or voice states; a changed member is stamped by its operation."""
 
 _STAMPED = {
     "GUILD_CREATE": ("parts", "members"),

@@ -97,9 +97,16 @@ def forget_channels(keys: Keys, kind: str, guild_id: str) -> Operation:
 
 
 def put_member(keys: Keys, guild_id: str, generation: int, row: dict[str, Any]) -> Operation:
-    """Return the operation that stores one member and adds a new one to the index."""
+    """Return the operation that stores one member and adds a new one to the index; `deaf` and `mute` may be absent."""
     members, index = keys.members(guild_id, generation), keys.member_index(guild_id, generation)
-    return ("MEMBER", members, index, codec.id_field(row["user"]["id"]), codec.pack(row))
+    kept = (codec.DEAF | codec.MUTE) & ~codec.voice_bits(row)[1]
+    return ("MEMBER", members, index, kept, codec.id_field(row["user"]["id"]), codec.pack(row))
+
+
+def put_voice_bits(keys: Keys, guild_id: str, generation: int, state: dict[str, Any]) -> Operation:
+    """Return the operation that stores `deaf` and `mute` of a voice state with its member, if the member is known."""
+    members, meta = keys.members(guild_id, generation), keys.meta(guild_id)
+    return ("VOICE", members, meta, codec.id_field(state["user_id"]), *codec.voice_bits(state))
 
 
 def put_members(keys: Keys, guild_id: str, generation: int, rows: Iterable[dict[str, Any]]) -> list[Operation]:

@@ -56,6 +56,12 @@ class MemberLists:
             "GUILD_MEMBERS_CHUNK": self._chunk,
         }
 
+    def voice(self, state: dict[str, Any]) -> list[Operation]:
+        """Return the operations for a voice state: the server mutes and deafens members in no other event."""
+        known = self._current(state["guild_id"])
+        bits = known and guild_operations.put_voice_bits(self._keys, state["guild_id"], known.generation, state)
+        return [bits] if bits else []
+
     def request(self, guild_id: str, nonce: str) -> None:
         """Record that the list of a guild was requested under `nonce`."""
         self._guilds[guild_id].request = MemberRequest(nonce)

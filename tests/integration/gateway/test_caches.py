@@ -573,6 +573,35 @@ async def test_a_huge_guild_is_whole(start, discord, keys, valkey, caplog):
     assert "refused" not in caplog.text
 
 
+async def test_the_server_mutes_and_deafens_in_voice_states_only(connected, discord, members, reader):
+    """Discord sends `deaf` and `mute` with voice states, and leaves them out of GUILD_MEMBER_UPDATE."""
+    here = {"guild_id": EVERYONE}
+    state = {**here, "user_id": "8", "channel_id": "11", "session_id": "s", "deaf": False, "mute": False}
+    partial = {name: value for name, value in member(8).items() if name not in {"deaf", "mute"}}
+
+    async def becomes(*wanted: str | None) -> None:
+        async def as_wanted() -> bool:
+            shown = (await members.member(GUILD, 8)).value
+            return [*(name for name in ("deaf", "mute") if shown[name]), shown["nick"]] == [*wanted]
+
+        await eventually(as_wanted)
+
+    kept = await members.member(GUILD, 8)
+    await discord.emit("VOICE_STATE_UPDATE", {**state, "user_id": "4444", "mute": True})  # of an unknown member
+    await discord.emit("VOICE_STATE_UPDATE", {**state, "mute": True})
+    await becomes("mute", None)
+    assert await reader.freshness_of(kept.version) is None
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **partial, "nick": "new"})
+    await becomes("mute", "new")
+    await discord.emit("VOICE_STATE_UPDATE", {**state, "channel_id": None, "deaf": True})
+    await becomes("deaf", "new")
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **partial, "deaf": None})
+    await becomes("deaf", None)
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **member(8, mute=True)})
+    await becomes("mute", None)
+    assert [each["user"]["id"] for each in (await members.members(GUILD)).value] == ["7", "8", "9"]
+
+
 async def test_a_member_that_was_not_known_is_in_the_list_too(connected, discord, members):
     """Discord may have left somebody out of a list that it called complete."""
     here = {"guild_id": EVERYONE}

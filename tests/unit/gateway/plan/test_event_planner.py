@@ -196,6 +196,12 @@ def about(guild_id: str) -> dict[str, dict]:
     }
 
 
+@pytest.mark.parametrize("members", [True, False])
+def test_a_voice_state_concerns_a_member_only_while_lists_are_kept(members):
+    operations = planner(members=members).plan("VOICE_STATE_UPDATE", about(GUILD)["VOICE_STATE_UPDATE"], 1)
+    assert ("VOICE" in {operation[0] for operation in operations}) == members
+
+
 def test_every_event_of_a_guild_is_tried_below():
     assert set(about(GUILD)) == set(planner()._plans) - {"READY", "USER_UPDATE", "GUILD_CREATE", "GUILD_DELETE"}
 
