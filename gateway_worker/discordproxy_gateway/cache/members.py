@@ -1,9 +1,9 @@
 """Compact encoding of guild members. Pure.
 
-A value is a first byte (the layout, and whether the server mutes or deafens the member) and a MessagePack array. Other
-events than those of the rest carry mute and deaf, so scripts change the byte alone. Ids are integers, times are microseconds, image hashes are raw bytes.
-Text that does not fit its form exactly is kept, so unpacking restores Discord's JSON. Absent fields at the end are
-omitted. A value contains the fields of the contract's GuildMember and User; the field of the hash is the user id.
+A value is a first byte (layout, and the bits `deaf` and `mute`, which scripts change) and a MessagePack array. Ids are
+integers, times are microseconds, image hashes are raw bytes. Text that does not fit its form exactly is kept, so
+unpacking restores Discord's JSON. Absent fields at the end are omitted. A value contains the fields of the contract's
+GuildMember and User; the field of the hash is the user id.
 """
 
 import re
