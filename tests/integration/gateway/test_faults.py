@@ -55,12 +55,16 @@ async def no_message(discord):
     await discord.babble(b'{"t":"MESSAGE_CREATE"}')
 
 
+async def number_far_ahead(discord):
+    await discord.babble(b'{"op":0,"t":"TYPING_START","s":1000000000,"d":{}}')
+
+
 async def other_bytes(discord):
     await discord.interfere()
 
 
 @pytest.mark.parametrize(
-    "fault", [abort, op_7, op_9_true, close_4000, close_1006_like, no_json, no_message, other_bytes]
+    "fault", [abort, op_7, op_9_true, close_4000, close_1006_like, no_json, no_message, number_far_ahead, other_bytes]
 )
 async def test_a_lost_connection_loses_and_doubles_nothing(start, discord, streamed, fault):
     start()
