@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from discordproxy_gateway.cache.hidden_channels import is_hidden
 from discordproxy_gateway.discord.session import mark_of
 from discordproxy_gateway.ids import id_of, number_of, require_id
 from discordproxy_gateway.keys import Keys, Slot
@@ -248,18 +249,23 @@ class EventPlanner:
         if not guild_id:  # a direct message's channel
             return []
         put = guild_operations.put_channels(self._keys, "ch", guild_id, [channel])
-        return [*put, self._seen("ch", guild_id, channel["id"], channel)]
+        # Discord sends no events of a hidden channel's threads, and those that are active when it can be seen again.
+        threads = [self._without_threads(guild_id, require_id(channel["id"]))] if is_hidden(channel) else []
+        return [*put, *threads, self._seen("ch", guild_id, channel["id"], channel)]
 
     def _channel_delete(self, channel: dict[str, Any]) -> list[Operation]:
         guild_id, channel_id = channel.get("guild_id"), require_id(channel["id"])
         if not guild_id:
             return []
-        threads = ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
         return [
             *guild_operations.drop_channel(self._keys, "ch", guild_id, channel_id),
-            threads,  # Discord sends no deletion of its threads
+            self._without_threads(guild_id, channel_id),  # Discord sends no deletion of its threads
             self._seen("ch", guild_id, channel_id, None),
         ]
+
+    def _without_threads(self, guild_id: str, channel_id: str) -> Operation:
+        """Return the operation that drops the threads of a channel."""
+        return ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
 
     def _thread_put(self, thread: dict[str, Any]) -> list[Operation]:
         if (thread.get("thread_metadata") or {}).get("archived"):

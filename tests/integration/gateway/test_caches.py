@@ -152,6 +152,42 @@ async def test_threads_follow_sync_and_archive(connected, discord, reader):
     await eventually(lambda: shows("third"))
 
 
+async def test_a_channel_that_the_bot_cannot_see_is_not_shown(connected, discord, reader, redis, keys):
+    """Discord sends a placeholder for it, and refuses it over HTTP."""
+    denied = [{"id": EVERYONE, "type": 0, "allow": "0", "deny": "1024"}]
+    hidden = {
+        "guild_id": EVERYONE,
+        "id": "10",
+        "type": 0,
+        "parent_id": "9",
+        "name": "___hidden___",
+        "topic": None,
+        "permission_overwrites": denied,
+        "flags": 1 << 17,
+    }
+    assert await names(reader.channels(GUILD)) == ["general", "voice"]
+    await discord.emit("CHANNEL_UPDATE", hidden)
+
+    async def channels() -> list[str]:
+        return await names(reader.channels(GUILD))
+
+    async def is_hidden() -> bool:
+        return await channels() == ["voice"]
+
+    await eventually(is_hidden)
+    assert not (await reader.channel(10)).usable(60)
+    assert (await reader.channel(10, with_hidden=True)).value == hidden
+    assert not (await reader.channel(20)).usable(60), "no event says what happens to a thread in it"
+    assert (await reader.channels(GUILD)).freshness.complete
+    await discord.emit("CHANNEL_UPDATE", {"guild_id": EVERYONE, "id": "10", "type": 0, "name": "general", "flags": 0})
+
+    async def is_shown() -> bool:
+        return await channels() == ["general", "voice"]
+
+    await eventually(is_shown)
+    assert (await reader.channel(10)).value["name"] == "general"
+
+
 async def test_an_outage_ages_and_a_leave_purges(connected, discord, reader, redis, keys):
     await discord.emit("GUILD_DELETE", {"id": EVERYONE, "unavailable": True})
 
