@@ -1,8 +1,8 @@
 """Channels that the bot cannot see. Pure.
 
-Since November 2026 Discord sends them obfuscated (channel resource, obfuscated channels): id, type, position and parent are
-right, the name is a placeholder, and one overwrite that denies @everyone to see the channel replaces all others. Over
-HTTP Discord leaves them out, or refuses the request.
+Since November 2026 Discord sends them obfuscated (channel resource, obfuscated channels): id, type, position and parent
+are right, the name is a placeholder, and one overwrite that denies @everyone to see the channel replaces all others.
+Over HTTP Discord leaves them out, or refuses the request.
 """
 
 from typing import Any

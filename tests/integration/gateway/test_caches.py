@@ -638,6 +638,32 @@ async def test_the_server_mutes_and_deafens_in_voice_states_only(connected, disc
     assert [each["user"]["id"] for each in (await members.members(GUILD)).value] == ["7", "8", "9"]
 
 
+async def test_a_member_that_leaves_is_in_no_voice_channel(connected, discord, reader):
+    assert [state["user_id"] for state in (await reader.voice_states(GUILD)).value] == ["7"]
+    await discord.emit("GUILD_MEMBER_REMOVE", {"guild_id": EVERYONE, "user": user(7)})  # no VOICE_STATE_UPDATE comes
+
+    async def is_empty() -> bool:
+        return (await reader.voice_states(GUILD)).value == []
+
+    await eventually(is_empty)
+
+
+async def test_a_clock_that_was_set_back_makes_nothing_fresh(connected, reader, redis, keys):
+    await connected.stop()
+    overlay = Overlay(redis, keys)
+    await overlay.put(CHANNEL, GUILD, 10, {"id": "10", "guild_id": EVERYONE, "name": "mine"})
+    assert "mine" in await names(reader.channels(GUILD))
+    field = await redis.hget(keys.overlay(CHANNEL, GUILD), "10")
+    pending, written_ms, text = field.decode().split(":", 2)
+    later = f"{pending}:{int(written_ms) + 3_600_000}:{text}"  # as it is seen after the clock went back by an hour
+    await redis.hset(keys.overlay(CHANNEL, GUILD), "10", later)
+    assert "mine" not in await names(reader.channels(GUILD))
+    await redis.hincrby(keys.status(Slot(0, 1)), "as_of", 3_600_000)
+    answer = await reader.channels(GUILD)
+    assert answer.freshness.age_s > 3_500
+    assert (await read_state(redis, keys)).shards[0].age_s > 3_500
+
+
 async def test_a_member_that_was_not_known_is_in_the_list_too(connected, discord, members):
     """Discord may have left somebody out of a list that it called complete."""
     here = {"guild_id": EVERYONE}
