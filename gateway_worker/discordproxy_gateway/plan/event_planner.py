@@ -32,6 +32,7 @@ class EventPlanner:
         awaited: guilds of READY whose GUILD_CREATE has not come yet.
         members: the members intent is on, so member lists are kept.
         era: whose streams are written.
+        user_id: of the bot, "" before the first READY.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class EventPlanner:
         awaited: Iterable[str],
         members: bool,
         era: int = 1,
+        user_id: str = "",
     ) -> None:
         self.guilds = guilds
+        self._user_id = user_id
         self._keys = keys
         self._slot = slot
         self._stream = keys.stream(slot.shard_id, era)
@@ -69,6 +72,7 @@ class EventPlanner:
             "THREAD_UPDATE": self._thread_put,
             "THREAD_DELETE": self._thread_delete,
             "THREAD_LIST_SYNC": self._threads,
+            "THREAD_MEMBERS_UPDATE": self._thread_members,
             "VOICE_STATE_UPDATE": self._voice_state,
             "USER_UPDATE": self._user,
         }
@@ -137,6 +141,7 @@ class EventPlanner:
 
     def _ready(self, data: dict[str, Any]) -> list[Operation]:
         self._mark = mark_of(data["session_id"])
+        self._user_id = guild_operations.user_of(data) or self._user_id
         listed = data.get("guilds")
         # Without a list it is unknown which guilds the bot has left: all stored ones are awaited.
         found = (
@@ -290,6 +295,10 @@ class EventPlanner:
                 *filter(None, map(id_of, parents)),
             )
         return [drop, *guild_operations.put_channels(self._keys, "th", guild_id, map(_thread, data["threads"]))]
+
+    def _thread_members(self, data: dict[str, Any]) -> list[Operation]:
+        """Drop a thread that the bot was removed from: of a private one, Discord sends no further events."""
+        return self._thread_delete(data) if self._user_id in (data.get("removed_member_ids") or ()) else []
 
     def _voice_state(self, state: dict[str, Any]) -> list[Operation]:
         guild_id = state.get("guild_id")

@@ -122,7 +122,7 @@ def put_members(keys: Keys, guild_id: str, generation: int, rows: Iterable[dict[
 
 
 def user_of(row: Any) -> str:
-    """Return the user id of a member, "" if it has none."""
+    """Return the id of the user in an object, such as a member; "" if there is none."""
     user = row.get("user") if isinstance(row, dict) else None
     return id_of(user.get("id")) if isinstance(user, dict) else ""
 

@@ -9,6 +9,7 @@ import pytest
 from discordproxy_gateway.cache import CACHE_ERRORS, CHANNEL, MEMBER, ROLE, CacheReader, Overlay, Slot, read_state
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
+from fakes.gateway import BOT
 
 GUILD = 1 << 22
 EVERYONE = str(GUILD)
@@ -150,6 +151,20 @@ async def test_threads_follow_sync_and_archive(connected, discord, reader):
     archived = {**here, "id": "21", "type": 11, "name": "second", "thread_metadata": {"archived": True}}
     await discord.emit("THREAD_UPDATE", archived)
     await eventually(lambda: shows("third"))
+
+
+async def test_a_thread_that_the_bot_was_removed_from_is_not_shown(connected, start, discord, reader):
+    await connected.stop()
+    start()  # which learns from Redis who the bot is
+    await discord.until(lambda: discord.seen["resumes"] == 1 and discord.live)
+    removed = {"guild_id": EVERYONE, "id": "20", "member_count": 1, "removed_member_ids": [BOT["id"]]}
+    assert (await reader.channel(20)).value["name"] == "thread"
+    await discord.emit("THREAD_MEMBERS_UPDATE", removed)
+
+    async def is_unknown() -> bool:
+        return (await reader.channel(20)).value is None
+
+    await eventually(is_unknown)
 
 
 async def test_a_channel_that_the_bot_cannot_see_is_not_shown(connected, discord, reader, redis, keys):

@@ -10,7 +10,7 @@ GUILD = "4194304"
 
 def planner(*, members: bool = True, **guilds: GuildState) -> EventPlanner:
     known = {GUILD: GuildState(3, current=True, size=2)} | guilds
-    return EventPlanner(KEYS, Slot(0, 1), guilds=known, mark="mark", awaited=(), members=members)
+    return EventPlanner(KEYS, Slot(0, 1), guilds=known, mark="mark", awaited=(), members=members, user_id="1")
 
 
 def member(number: int, **fields) -> dict:
@@ -188,6 +188,7 @@ def about(guild_id: str) -> dict[str, dict]:
         "THREAD_UPDATE": {**place, "id": "7"},
         "THREAD_DELETE": {**place, "id": "7"},
         "THREAD_LIST_SYNC": {**place, "threads": [{"id": "7"}]},
+        "THREAD_MEMBERS_UPDATE": {**place, "id": "7", "removed_member_ids": ["1"]},
         "VOICE_STATE_UPDATE": {**place, "user_id": "8", "channel_id": "6"},
         "GUILD_MEMBER_ADD": {**place, **member(8)},
         "GUILD_MEMBER_UPDATE": {**place, **member(8)},
@@ -212,6 +213,14 @@ def test_what_comes_after_a_guild_was_left_leaves_nothing_in_the_caches(name):
     plan.plan("GUILD_DELETE", {"id": GUILD}, 1)
     passed_on = plan.plan(name, about(GUILD)[name], 2)
     assert [operation[0] for operation in passed_on] == ([] if name == "GUILD_MEMBERS_CHUNK" else ["APPEND"])
+
+
+@pytest.mark.parametrize(("removed", "dropped"), [(["1"], True), (["8", "1"], True), (["8"], False), (None, False)])
+def test_a_thread_that_the_bot_was_removed_from_is_dropped(removed, dropped):
+    data = {"guild_id": GUILD, "id": "7", "member_count": 2, "removed_member_ids": removed}
+    operations = planner().plan("THREAD_MEMBERS_UPDATE", data, 1)
+    assert (("HDEL", KEYS.part("th", GUILD), "7") in operations) == dropped
+    assert operations[-1][0] == "APPEND"
 
 
 def test_a_guild_that_cannot_be_read_changes_nothing():
