@@ -83,10 +83,10 @@ class GatewayWorker:
                 await self._bot.close()
 
     async def _run_shards(self, stopping: asyncio.Event, stop: asyncio.Future[Any]) -> None:
-        """Run the shards. If Discord refuses their number, run the number that it recommends by then.
+        """Run the shards. If Discord refuses the number that it recommended, run the one that it recommends by then.
 
         Raises:
-            failures.FatalError: as `run`; Discord refuses the number that it recommends, or that of the settings.
+            failures.FatalError: as `run`; Discord refuses the number that it still recommends, or that of the settings.
         """
         refused: failures.ShardCountError | None = None
         refused_count = 0
@@ -99,6 +99,8 @@ class GatewayWorker:
             try:
                 await run_all(self._supervised(shard, stopping) for shard in shards)
             except failures.ShardCountError as error:
+                if self._options.shards:
+                    raise
                 refused, refused_count = error, len(shards)
             else:
                 return
