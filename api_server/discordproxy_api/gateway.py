@@ -19,9 +19,9 @@ class GatewayReaders:
     cache: CacheReader
 
     async def channel(self, channel_id: int) -> dict[str, Any] | None:
-        """Return a channel from the cache; None if it is not cached or Redis does not answer."""
+        """Return a channel from the cache, also a hidden one; None if it is not cached or Redis does not answer."""
         try:
-            return (await self.cache.channel(channel_id)).value
+            return (await self.cache.channel(channel_id, with_hidden=True)).value
         except Exception:  # noqa: BLE001 - Redis is unavailable or its data is unreadable: Discord is queried instead
             return None
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import discord
 from redis.asyncio import Redis
@@ -72,13 +72,7 @@ class GatewayWorker:
         """
         stop = asyncio.ensure_future(stopping.wait())
         try:
-            shards = await run_until(self._prepare(), stop)
-            if shards is not None:
-                warning = asyncio.create_task(self._warn_about_endpoint(), name="gateway-endpoint")
-                try:
-                    await run_all(self._supervised(shard, stopping) for shard in shards)
-                finally:
-                    await cancel(warning)
+            await self._run_shards(stopping, stop)
         except failures.FatalError as error:
             await self._record(error)
             raise
@@ -87,6 +81,31 @@ class GatewayWorker:
             self._scripts.close()
             if self._bot is not None:
                 await self._bot.close()
+
+    async def _run_shards(self, stopping: asyncio.Event, stop: asyncio.Future[Any]) -> None:
+        """Run the shards. If Discord refuses the number that it recommended, run the one that it recommends by then.
+
+        Raises:
+            failures.FatalError: as `run`; Discord refuses the number that it still recommends, or that of the settings.
+        """
+        refused: failures.ShardCountError | None = None
+        refused_count = 0
+        while (shards := await run_until(self._prepare(), stop)) is not None:
+            if refused is not None and len(shards) == refused_count:
+                raise refused
+            if refused is not None:
+                log.warning("%s; Discord recommends %d shards now, which are started", refused, len(shards))
+            warning = asyncio.create_task(self._warn_about_endpoint(), name="gateway-endpoint")
+            try:
+                await run_all(self._supervised(shard, stopping) for shard in shards)
+            except failures.ShardCountError as error:
+                if self._options.shards:
+                    raise
+                refused, refused_count = error, len(shards)
+            else:
+                return
+            finally:
+                await cancel(warning)
 
     @staticmethod
     async def _supervised(shard: Shard, stopping: asyncio.Event) -> None:
@@ -113,7 +132,7 @@ class GatewayWorker:
 
     async def _prepare(self) -> list[Shard]:
         await self._retry("Redis", self._refuse_known_failure)
-        bot = await self._retry("GET /users/@me", self._log_in)
+        bot = await self._retry("GET /users/@me", self._log_in) if self._bot is None else self._bot
         info = await self._retry("GET /gateway/bot", self._read_gateway_info)
         options = self._options
         shard_count = options.shards or info.shards

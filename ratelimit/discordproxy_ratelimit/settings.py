@@ -139,7 +139,7 @@ class SharedSettings(BaseSettings):
     key_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,40}$")] = Field(
         "dp", description="first part of every key in Redis, so that several deployments can share a server"
     )
-    global_limit: Annotated[int, Field(ge=1, le=100_000)] = Field(
+    global_limit: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         50, description="Discord's global rate limit of the bot, requests per second; higher for large bots"
     )
     egress: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = Field(

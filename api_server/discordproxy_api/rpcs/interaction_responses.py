@@ -80,12 +80,14 @@ def late_request(response: Response, deferral: Deferral) -> RestRequest | None:
         ApiError: a response of this type is impossible after the deferral.
     """
     kind = response.document.get("type")
-    if kind in (DEFERRED_MESSAGE, DEFERRED_UPDATE):
+    if kind == DEFERRED_UPDATE or kind == DEFERRED_MESSAGE == deferral.response_type:
         return None
     if kind not in (MESSAGE, UPDATE):
+        # A message that is only announced would be sent later as an edit: of the message with the button.
         text = (
             "The interaction was deferred before the application responded. The response can be a message, and no "
-            "longer a modal or another type. Respond sooner, or raise DISCORDPROXY_AUTO_DEFER."
+            "longer a modal, a deferred message in response to a component, or another type. Respond sooner, or raise "
+            "DISCORDPROXY_AUTO_DEFER."
         )
         raise errors.refusal("FAILED_PRECONDITION", "INTERACTION_DEFERRED", text)
     if kind == MESSAGE and deferral.response_type == DEFERRED_UPDATE:

@@ -91,7 +91,7 @@ _BY_REASON = {
     ),
     "INTENT_OFF": Explanation("The gateway does not receive such events", "Add the intent to DISCORDPROXY_INTENTS."),
     "INTERACTION_DEFERRED": Explanation(
-        "The gateway worker has deferred the interaction, so a modal is too late",
+        "The gateway worker has deferred the interaction: a modal, or for a component a deferred message, is too late",
         "Answer sooner, or turn DISCORDPROXY_AUTO_DEFER off.",
     ),
     "INTERNAL": Explanation(

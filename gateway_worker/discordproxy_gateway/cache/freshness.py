@@ -77,9 +77,12 @@ class ShardFreshness:
     connected_since: str
 
     def freshness(self, *, complete: bool, not_after_ms: int | None = None) -> Freshness:
-        """Return the freshness of data of this shard, no younger than `not_after_ms`."""
+        """Return the freshness of data of this shard, no younger than `not_after_ms`.
+
+        A time in the future means that the clock was set back: how far, the data may be older.
+        """
         as_of_ms = self.as_of_ms if not_after_ms is None else min(self.as_of_ms, not_after_ms)
-        return Freshness(max(0.0, (self.now_ms - as_of_ms) / 1000), complete, as_of_ms, self.connected_since)
+        return Freshness(abs(self.now_ms - as_of_ms) / 1000, complete, as_of_ms, self.connected_since)
 
 
 @dataclass(frozen=True, slots=True)

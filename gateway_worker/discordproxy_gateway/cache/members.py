@@ -1,8 +1,9 @@
 """Compact encoding of guild members. Pure.
 
-A value is a version byte and a MessagePack array. Ids are integers, times are microseconds, image hashes are raw bytes.
-Text that does not fit its form exactly is kept, so unpacking restores Discord's JSON. Absent fields at the end are
-omitted. A value contains the fields of the contract's GuildMember and User; the field of the hash is the user id.
+A value is a first byte (layout, and the bits `deaf` and `mute`, which scripts change) and a MessagePack array. Ids are
+integers, times are microseconds, image hashes are raw bytes. Text that does not fit its form exactly is kept, so
+unpacking restores Discord's JSON. Absent fields at the end are omitted. A value contains the fields of the contract's
+GuildMember and User; the field of the hash is the user id.
 """
 
 import re
@@ -11,7 +12,9 @@ from typing import Any
 
 import msgpack  # type: ignore[import-untyped] # the package ships no types
 
-VERSION = b"\x01"
+LAYOUT, _LAYOUT_MASK = 1, 0x0F
+DEAF, MUTE = 0x10, 0x20
+"""Bits of the first byte beside the layout."""
 
 _HASH = re.compile(r"(a_)?([0-9a-f]{32})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,6 +31,15 @@ def user_id_of(field: bytes) -> int:
     return int.from_bytes(field, "big")
 
 
+def voice_bits(source: dict[str, Any]) -> tuple[int, int]:
+    """Return the bits of a member's or a voice state's `deaf` and `mute`, and the bits of those that it has.
+
+    GUILD_MEMBER_UPDATE has neither (discord-api-docs#7125), and VOICE_STATE_UPDATE reports their changes.
+    """
+    given = {bit: source.get(name) for name, bit in (("deaf", DEAF), ("mute", MUTE)) if source.get(name) is not None}
+    return sum(bit for bit, value in given.items() if value), sum(given)
+
+
 def pack(member: dict[str, Any]) -> bytes:
     """Return the value of a member given as Discord's JSON, user included."""
     user = member["user"]
@@ -36,10 +48,6 @@ def pack(member: dict[str, Any]) -> bytes:
         bits |= 1
     if user.get("system"):
         bits |= 2
-    if member.get("deaf"):
-        bits |= 4
-    if member.get("mute"):
-        bits |= 8
     if member.get("pending"):
         bits |= 16
     discriminator = user.get("discriminator")
@@ -67,7 +75,7 @@ def pack(member: dict[str, Any]) -> bytes:
     while values and values[-1] is None:
         values.pop()
     packed: bytes = _packb(values)
-    return VERSION + packed
+    return bytes((LAYOUT | voice_bits(member)[0],)) + packed
 
 
 _LENGTH = 19
@@ -79,8 +87,8 @@ def unpack(user_id: int, value: bytes) -> dict[str, Any]:
     Raises:
         ValueError: written by a release with another layout.
     """
-    if value[:1] != VERSION:
-        raise ValueError(f"member written in layout {value[:1].hex()}, this release reads {VERSION.hex()}")
+    if not value or value[0] & _LAYOUT_MASK != LAYOUT:
+        raise ValueError(f"member written in layout {value[:1].hex()}, this release reads {LAYOUT:02x}")
     fields = msgpack.unpackb(memoryview(value)[1:])
     fields += [None] * (_LENGTH - len(fields))
     bits = fields[3] or 0
@@ -104,8 +112,8 @@ def unpack(user_id: int, value: bytes) -> dict[str, Any]:
         "roles": [str(role) for role in fields[1]],
         "joined_at": _time(fields[2]),
         "premium_since": _time(fields[10]),
-        "deaf": bool(bits & 4),
-        "mute": bool(bits & 8),
+        "deaf": bool(value[0] & DEAF),
+        "mute": bool(value[0] & MUTE),
         "pending": bool(bits & 16),
         "flags": fields[7] or 0,
         "avatar": _hash(fields[11]),

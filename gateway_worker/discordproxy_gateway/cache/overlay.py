@@ -154,7 +154,7 @@ def changes(rows: Mapping[bytes, bytes], now_ms: int) -> Changes:
     found: Changes = {}
     for field, value in rows.items():
         pending, written_ms, text = value.split(b":", 2)
-        if pending != b"0" and now_ms - int(written_ms) < LIFE_MS:
+        if pending != b"0" and abs(now_ms - int(written_ms)) < LIFE_MS:
             found[field.decode()] = UNCERTAIN if text == b"?" else orjson.loads(text) if text else None
     return found
 

@@ -22,6 +22,7 @@ from discordproxy_gateway.cache.freshness import (
     Meta,
     ShardFreshness,
 )
+from discordproxy_gateway.cache.hidden_channels import is_hidden
 from discordproxy_gateway.cache.reply import CacheReply, StateKeys
 from discordproxy_gateway.cache.versions import VersionChecks
 from discordproxy_gateway.ids import MAX_SHARDS, id_of, number_of, text_of
@@ -118,7 +119,7 @@ class CacheReader:
         return CachedAnswer([guild for guild in guilds if guild is not None], freshness)
 
     async def channels(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Return the channels of a guild, without threads."""
+        """Return the channels of a guild that the bot can see, without threads."""
         return await self._part(overlay.CHANNEL, guild_id)
 
     async def threads(self, guild_id: int) -> CachedAnswer[list[Object]]:
@@ -140,10 +141,15 @@ class CacheReader:
             return CachedAnswer()
         return CachedAnswer([orjson.loads(value) for value in found.rows[0].values()], found.freshness)
 
-    async def channel(self, channel_id: int) -> CachedAnswer[Object]:
+    async def channel(self, channel_id: int, *, with_hidden: bool = False) -> CachedAnswer[Object]:
         """Return a channel or active thread of a guild. Two round trips the first time, then one.
 
         Absence is never certain: direct messages and archived threads are not in the cache.
+
+        Args:
+            channel_id: the channel.
+            with_hidden: return a channel that the bot cannot see, too; only its id, type, position, guild and parent
+                are right.
         """
         field = str(channel_id)
         found = await self._find_channel(channel_id, field)
@@ -156,7 +162,10 @@ class CacheReader:
         stored = found.rows[2] or found.rows[3]
         if stored is None or found.freshness is None:
             return CachedAnswer()
-        return found.answer(orjson.loads(stored), found.freshness)
+        channel = orjson.loads(stored)
+        if is_hidden(channel) and not with_hidden:
+            return CachedAnswer()  # Discord's answer is an error
+        return found.answer(channel, found.freshness)
 
     async def _find_channel(self, channel_id: int, field: str) -> CacheReply | None:
         """Look up a channel in its last known guild; None if it is in no guild."""
@@ -218,7 +227,8 @@ class CacheReader:
         found = await self.find(guild_id, lambda commands: commands.hgetall(part), (kind,))
         if found.freshness is None:
             return CachedAnswer()
-        return found.answer(_listed(found.rows[0], found.changes(kind)), found.freshness)
+        listed = _listed(found.rows[0], found.changes(kind))
+        return found.answer([each for each in listed if not is_hidden(each)], found.freshness)
 
     async def _freshness_of_all(self) -> Freshness | None:
         """Return the freshness of the oldest shard; complete if no announced guild is missing."""

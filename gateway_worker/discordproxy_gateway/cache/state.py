@@ -118,7 +118,7 @@ def _shard(slot: Slot, fields: dict[str, str], held: Any, now_ms: int) -> ShardS
         slot=slot,
         state=fields.get("state", ""),
         held=bool(held),
-        age_s=max(0, now_ms - as_of) / 1000 if as_of else None,
+        age_s=abs(now_ms - as_of) / 1000 if as_of else None,
         reason=fields.get("reason", ""),
         connected_since=fields.get("connected_since", ""),
         owner=fields.get("owner", ""),

@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from discordproxy_gateway.discord.inflate import UnreadableError
+
 SESSION_EVENTS = frozenset({"READY", "RESUMED"})
 
 _MAX_EXACT = 2**53  # Lua's numbers are exact below
+
+MAX_STEP = 10_000
+"""Discord counts the events of a session one by one. After a number far ahead, later events would count as repeated."""
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ def read_dispatch(message: dict[str, Any], *, after: int, now: float) -> Dispatc
 
     Raises:
         MalformedEventError: it has no name, no usable sequence, or came already.
+        UnreadableError: its sequence is far from the session's; RESUME brings the events again.
     """
     name, sequence = message.get("t"), message.get("s")
     if not isinstance(name, str):
@@ -40,8 +46,10 @@ def read_dispatch(message: dict[str, Any], *, after: int, now: float) -> Dispatc
         if name not in SESSION_EVENTS:  # both are usable without a number
             raise MalformedEventError(f"event {name[:50]!r} without a usable sequence")
         sequence = after if name == "RESUMED" else 1
+    if name not in SESSION_EVENTS and abs(sequence - after) > MAX_STEP:
+        raise UnreadableError("an event far from the sequence of the session")
     if name == "RESUMED":
-        sequence = max(sequence, after)
+        sequence = after if sequence > after + MAX_STEP else max(sequence, after)
     elif sequence <= after and name != "READY":  # READY restarts the count
         raise MalformedEventError(f"event {name[:50]!r} that came already")
     return Dispatch(name, message.get("d"), sequence, now)

@@ -23,6 +23,7 @@ class GatewayError(Exception):
 
     GatewayError
      |- FatalError              only the operator can fix it; the text is the line for them
+     |   `- ShardCountError     the same, unless Discord recommends another number of shards by now
      |- LeaseLostError          another worker may hold the connection by now; nothing may be sent or written any more
      `- SessionOutOfStepError   Redis holds another session or sequence: it has to be resumed, or begun, from there
     """
@@ -32,12 +33,24 @@ class FatalError(GatewayError):
     """Connecting cannot work until the operator changes something; the text is the one line for them."""
 
 
+class ShardCountError(FatalError):
+    """Discord refuses the number of shards: the bot may have grown since the number was chosen."""
+
+
 class LeaseLostError(GatewayError):
     """Another worker may hold the connection by now; nothing may be sent or written any more."""
 
 
 class SessionOutOfStepError(GatewayError):
     """Redis holds another session or sequence than this connection: it has to be resumed, or begun, from there."""
+
+
+def fatal_error(code: int | None, *, intents: Sequence[str], shards: str) -> FatalError | None:
+    """Return the error for a close code with its line for the operator, or None if connecting again can help."""
+    line = fatal_line(code, intents=intents, shards=shards)
+    if line is None:
+        return None
+    return ShardCountError(line) if code in _SHARD_COUNT_REFUSED else FatalError(line)
 
 
 def fatal_line(code: int | None, *, intents: Sequence[str], shards: str) -> str | None:
@@ -55,6 +68,7 @@ def fatal_line(code: int | None, *, intents: Sequence[str], shards: str) -> str 
 
 
 _DISALLOWED_INTENTS = 4014
+_SHARD_COUNT_REFUSED = frozenset({4010, 4011})
 
 _LINES = {
     4004: BAD_TOKEN,

@@ -8,8 +8,11 @@
 -- returns {fence, lease_ms, shards, era} when held, {0, ms until the lease may be free, shards of the others} else
 -- O(1); O(streams of all eras) when an era begins
 local shards = redis.call('GET', KEYS[3])
-for _, key in ipairs({KEYS[1], KEYS[3]}) do -- a key without an expiry would be held forever
-  if redis.call('PTTL', key) == -1 then redis.call('PEXPIRE', key, ARGV[2]) end
+local MAX_LEASE_MS = 300000 -- of the setting
+for _, key in ipairs({KEYS[1], KEYS[3]}) do
+  local left_ms = redis.call('PTTL', key)
+  -- A key without an expiry would be held forever, after the clock was set back for as long.
+  if left_ms == -1 or left_ms > MAX_LEASE_MS then redis.call('PEXPIRE', key, ARGV[2]) end
 end
 if shards and shards ~= ARGV[3] then
   return {0, redis.call('PTTL', KEYS[3]), shards}

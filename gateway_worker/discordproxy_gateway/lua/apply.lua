@@ -21,6 +21,7 @@ if not begins then
 end
 
 local now_ms = server_ms()
+local appends = write(cmsgpack.unpack(ARGV[6]), now_ms)
 local last, appended
 local function append(stream, op)
   last = last or tonumber(redis.call('HGET', KEYS[5], 'n') or 0)
@@ -39,7 +40,7 @@ if begins then
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[2], unpack(cmsgpack.unpack(ARGV[7])))
 end
-write(cmsgpack.unpack(ARGV[6]), now_ms, append)
+for _, op in ipairs(appends) do append(KEYS[op[2]], op) end
 if appended then
   redis.call('HSET', KEYS[5], 'n', string.format('%.0f', last))
   redis.call('XTRIM', KEYS[4], 'MINID', '~', string.format('%.0f', now_ms - ARGV[9]))

@@ -20,7 +20,7 @@ if ARGV[1] ~= '' and remaining <= tonumber(ARGV[1]) then
 end
 if not redis.call('SET', KEYS[2], ARGV[3], 'NX', 'PX', ARGV[2]) then
   local holder, left_ms = redis.call('GET', KEYS[2]), redis.call('PTTL', KEYS[2])
-  if left_ms < 0 then -- a gate always opens again
+  if left_ms < 0 or left_ms > tonumber(ARGV[2]) then -- a gate always opens again, also if the clock was set back
     redis.call('PEXPIRE', KEYS[2], ARGV[2])
   elseif holder ~= ARGV[3] and shard_of(holder) == shard_of(ARGV[3]) and left_ms > tonumber(ARGV[4]) then
     redis.call('PEXPIRE', KEYS[2], ARGV[4]) -- of the shard's former leader, which can send no IDENTIFY any more

@@ -17,7 +17,7 @@ local sent_ms = now_ms - ARGV[6]
 local function read(value)
   if not value or value == '' then return end
   local count, written_ms, text = string.match(value, '^(%d+):(%d+):(.*)$')
-  if now_ms - written_ms < tonumber(ARGV[4]) then
+  if math.abs(now_ms - written_ms) < tonumber(ARGV[4]) then -- the clock may have been set back
     return {pending = tonumber(count), text = text, overlaps = tonumber(written_ms) > sent_ms}
   end
 end

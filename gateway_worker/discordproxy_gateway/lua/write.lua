@@ -2,7 +2,8 @@
 -- An operation is {command, index in KEYS, argument...}; ids and values are opaque strings.
 -- FORGET {index hash}: take the fields of KEYS[i] out of the index, then drop KEYS[i]; a guild has <= 1500 channels.
 -- STAMP {field}: set a field to the server's time in ms. INDEX, UNINDEX {ids...}: see index.lua.
--- MEMBER {index, id, value}: store a member; one that was not there gets its place in the order.
+-- MEMBER {index, kept bits, id, value}: store a member; one that was not there gets its place in the order.
+-- VOICE {guild's state, id, bits, mask}: set bits of a member's first byte; a change renews the stamp of the members.
 -- SEEN {JSON or '' when deleted, fields...}: an event of an object that the proxy may have changed (overlay.lua).
 -- RENEW {fields...}: set fields to a value that they never had, unless the hash is gone.
 -- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
@@ -72,23 +73,50 @@ local function prune(key, index, op)
   drop_fields(index, gone)
 end
 
-local function renew(key, op)
+local function renew(key, fields, first)
   if redis.call('EXISTS', key) == 0 then return end
   local time = redis.call('TIME')
-  for i = 3, #op do redis.call('HSET', key, op[i], time[1] .. '.' .. time[2]) end
+  for i = first, #fields do redis.call('HSET', key, fields[i], time[1] .. '.' .. time[2]) end
 end
 
-local function write(operations, now_ms, append)
+-- Return a member's value with the bits of `mask` in its first byte taken from another byte.
+local function with_bits(value, byte, mask)
+  local own = bit.band(string.byte(value), bit.bnot(mask))
+  return string.char(bit.bor(own, bit.band(byte, mask))) .. string.sub(value, 2)
+end
+
+local function put_member(members, index, op)
+  local kept, id, value = op[4], op[5], op[6]
+  local before = kept > 0 and redis.call('HGET', members, id)
+  if before then value = with_bits(value, string.byte(before), kept) end
+  if redis.call('HSET', members, id, value) > 0 then index_ids(index, op, 5, 5) end
+end
+
+local function set_voice_bits(members, meta, op)
+  local before = redis.call('HGET', members, op[4])
+  local after = before and with_bits(before, op[5], op[6])
+  if after ~= before then
+    redis.call('HSET', members, op[4], after)
+    renew(meta, {'members'}, 1)
+  end
+end
+
+-- Returns the APPEND operations, which run last. An operation that fails ends the script, what was written stays, and the
+-- writer repeats the other operations: that changes at most a count of members, but an appended event would be doubled.
+local function write(operations, now_ms)
+  local appends = {}
   for _, op in ipairs(operations) do
     local command, key = op[1], KEYS[op[2]]
     if command == 'APPEND' then
-      append(key, op)
+      appends[#appends + 1] = op
     elseif command == 'STAMP' then
       redis.call('HSET', key, op[3], string.format('%.0f', now_ms))
     elseif command == 'SEEN' then
       for i = 4, #op do seen(key, op[i], op[3]) end
     elseif command == 'MEMBER' then
-      if redis.call('HSET', key, op[4], op[5]) > 0 then index_ids(KEYS[op[3]], op, 4, 4) end
+      put_member(key, KEYS[op[3]], op)
+    elseif command == 'VOICE' then
+      set_voice_bits(key, KEYS[op[3]], op)
     elseif command == 'INDEX' then
       index_ids(key, op, 3)
     elseif command == 'UNINDEX' then
@@ -97,11 +125,12 @@ local function write(operations, now_ms, append)
       drop_fields(KEYS[op[3]], redis.call('HKEYS', key))
       redis.call('UNLINK', key)
     elseif command == 'RENEW' then
-      renew(key, op)
+      renew(key, op, 3)
     elseif command == 'PRUNE' then
       prune(key, KEYS[op[3]], op)
     else
       call_in_slices(command, key, op, 3)
     end
   end
+  return appends
 end

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from discordproxy_gateway.cache.hidden_channels import is_hidden
 from discordproxy_gateway.discord.session import mark_of
 from discordproxy_gateway.ids import id_of, number_of, require_id
 from discordproxy_gateway.keys import Keys, Slot
@@ -31,6 +32,7 @@ class EventPlanner:
         awaited: guilds of READY whose GUILD_CREATE has not come yet.
         members: the members intent is on, so member lists are kept.
         era: whose streams are written.
+        user_id: of the bot, "" before the first READY.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class EventPlanner:
         awaited: Iterable[str],
         members: bool,
         era: int = 1,
+        user_id: str = "",
     ) -> None:
         self.guilds = guilds
+        self._user_id = user_id
         self._keys = keys
         self._slot = slot
         self._stream = keys.stream(slot.shard_id, era)
@@ -68,6 +72,7 @@ class EventPlanner:
             "THREAD_UPDATE": self._thread_put,
             "THREAD_DELETE": self._thread_delete,
             "THREAD_LIST_SYNC": self._threads,
+            "THREAD_MEMBERS_UPDATE": self._thread_members,
             "VOICE_STATE_UPDATE": self._voice_state,
             "USER_UPDATE": self._user,
         }
@@ -83,13 +88,25 @@ class EventPlanner:
         """
         first_sight = name == "GUILD_CREATE" and id_of(data["id"]) in self._awaited
         plan = self._plans.get(name)
-        operations = plan(data) if plan and _is_cacheable(name, data) else []
+        operations = plan(data) if plan and self._follows(name, data) else []
         if operations:
             operations += self._stamp(name, data)
         # Guilds of READY are state, not events: their whole content would flood the stream.
         if not first_sight and name not in INTERNAL:
             operations.append(self._append(name, data, sequence))
         return operations
+
+    def _follows(self, name: str, data: dict[str, Any]) -> bool:
+        """Return whether the caches can follow the event: its guild id is valid and known, or it has none.
+
+        Events of a guild also come after its GUILD_DELETE (DSharpPlus#700): nothing would delete what they leave.
+        """
+        place = data.get("id" if name in _ABOUT_GUILD else "guild_id")
+        if not place:
+            return name not in _ABOUT_GUILD
+        if not isinstance(place, str) or id_of(place) != place:
+            return False
+        return place in self.guilds or name in _BEGINS_OR_ENDS_GUILD
 
     def _stamp(self, name: str, data: Any) -> list[Operation]:
         """Return the operation after which answers that readers keep are no longer valid. The last one of an event."""
@@ -124,6 +141,7 @@ class EventPlanner:
 
     def _ready(self, data: dict[str, Any]) -> list[Operation]:
         self._mark = mark_of(data["session_id"])
+        self._user_id = guild_operations.user_of(data) or self._user_id
         listed = data.get("guilds")
         # Without a list it is unknown which guilds the bot has left: all stored ones are awaited.
         found = (
@@ -152,10 +170,8 @@ class EventPlanner:
         if guild.get("unavailable"):
             return self._outage(guild_id)
         keys = self._keys
-        self._awaited.discard(guild_id)
         old = self.guilds.get(guild_id, GuildState())
         known = GuildState(old.generation + 1, current=True, size=number_of(guild.get("member_count")) or 0)
-        self.guilds[guild_id] = known
         states = guild_operations.by("user_id", guild.get("voice_states") or ())
         operations = [
             ("HSET", keys.meta(guild_id), "mark", ""),  # readers ignore the guild until it is complete
@@ -173,6 +189,8 @@ class EventPlanner:
             operations += guild_operations.put_members(keys, guild_id, known.generation, guild.get("members") or ())
         meta = {"mark": self._mark, "gen": known.generation, "count": known.size, "complete": 0, "available": 1}
         words = [str(word) for item in meta.items() for word in item]
+        self._awaited.discard(guild_id)  # from here on nothing fails: the state is that of the stored caches
+        self.guilds[guild_id] = known
         return [
             *operations,
             ("HSET", keys.meta(guild_id), *words),
@@ -236,18 +254,23 @@ class EventPlanner:
         if not guild_id:  # a direct message's channel
             return []
         put = guild_operations.put_channels(self._keys, "ch", guild_id, [channel])
-        return [*put, self._seen("ch", guild_id, channel["id"], channel)]
+        # Discord sends no events of a hidden channel's threads, and those that are active when it can be seen again.
+        threads = [self._without_threads(guild_id, require_id(channel["id"]))] if is_hidden(channel) else []
+        return [*put, *threads, self._seen("ch", guild_id, channel["id"], channel)]
 
     def _channel_delete(self, channel: dict[str, Any]) -> list[Operation]:
         guild_id, channel_id = channel.get("guild_id"), require_id(channel["id"])
         if not guild_id:
             return []
-        threads = ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
         return [
             *guild_operations.drop_channel(self._keys, "ch", guild_id, channel_id),
-            threads,  # Discord sends no deletion of its threads
+            self._without_threads(guild_id, channel_id),  # Discord sends no deletion of its threads
             self._seen("ch", guild_id, channel_id, None),
         ]
+
+    def _without_threads(self, guild_id: str, channel_id: str) -> Operation:
+        """Return the operation that drops the threads of a channel."""
+        return ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
 
     def _thread_put(self, thread: dict[str, Any]) -> list[Operation]:
         if (thread.get("thread_metadata") or {}).get("archived"):
@@ -273,14 +296,19 @@ class EventPlanner:
             )
         return [drop, *guild_operations.put_channels(self._keys, "th", guild_id, map(_thread, data["threads"]))]
 
+    def _thread_members(self, data: dict[str, Any]) -> list[Operation]:
+        """Drop a thread that the bot was removed from: of a private one, Discord sends no further events."""
+        return self._thread_delete(data) if self._user_id in (data.get("removed_member_ids") or ()) else []
+
     def _voice_state(self, state: dict[str, Any]) -> list[Operation]:
         guild_id = state.get("guild_id")
         if not guild_id:
             return []
-        key = self._keys.part("vs", guild_id)
+        key, user_id = self._keys.part("vs", guild_id), require_id(state["user_id"])
+        member = self.member_lists.voice(state) if self._members else []
         if state.get("channel_id") is None:
-            return [("HDEL", key, require_id(state["user_id"]))]
-        return guild_operations.put(key, guild_operations.by("user_id", [_voice(state, guild_id)]))
+            return [("HDEL", key, user_id), *member]
+        return [*guild_operations.put(key, [(user_id, _voice(state, guild_id))]), *member]
 
     def _user(self, user: dict[str, Any]) -> list[Operation]:
         return [("SET", self._keys.user, orjson.dumps(user)), self._seen("user", "0", user["id"], user)]
@@ -291,10 +319,11 @@ class EventPlanner:
 
 _ABOUT_CHANNEL = ("CHANNEL_", "THREAD_", "VOICE_CHANNEL_")
 """Beginnings of the names of events whose `id` is that of a channel."""
-_ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
+_BEGINS_OR_ENDS_GUILD = frozenset({"GUILD_CREATE", "GUILD_DELETE"})
+_ABOUT_GUILD = _BEGINS_OR_ENDS_GUILD | {"GUILD_UPDATE"}
 
 _STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})
-"""Readers keep no answers that contain the bot's user or voice states."""
+"""Readers keep no answers that contain the bot's user or voice states; a changed member is stamped by its operation."""
 
 _STAMPED = {
     "GUILD_CREATE": ("parts", "members"),
@@ -304,14 +333,6 @@ _STAMPED = {
     "GUILD_MEMBERS_CHUNK": ("members",),
 }
 """Stamps of the guild's state (see `Keys.meta`) that an event renews, "parts" if not listed."""
-
-
-def _is_cacheable(name: str, data: dict[str, Any]) -> bool:
-    """Whether the caches can follow the event: its guild id is valid, or it has none."""
-    place = data.get("id" if name in _ABOUT_GUILD else "guild_id")
-    if not place:
-        return name not in _ABOUT_GUILD
-    return isinstance(place, str) and id_of(place) == place
 
 
 def _thread(thread: Any) -> Any:

@@ -74,7 +74,7 @@ def put_guild(keys: Keys, guild: dict[str, Any]) -> list[Operation]:
     own = {name: value for name, value in guild.items() if name not in _IN_OTHER_KEYS}
     operations = put(keys.guilds, by_id([own]))
     for name, kind in (("roles", "ro"), ("emojis", "em"), ("stickers", "st")):
-        if name in guild:
+        if guild.get(name) is not None:
             operations += replace(keys.part(kind, guild_id), by_id(guild[name]))
     return operations
 
@@ -97,9 +97,16 @@ def forget_channels(keys: Keys, kind: str, guild_id: str) -> Operation:
 
 
 def put_member(keys: Keys, guild_id: str, generation: int, row: dict[str, Any]) -> Operation:
-    """Return the operation that stores one member and adds a new one to the index."""
+    """Return the operation that stores one member and adds a new one to the index; `deaf` and `mute` may be absent."""
     members, index = keys.members(guild_id, generation), keys.member_index(guild_id, generation)
-    return ("MEMBER", members, index, codec.id_field(row["user"]["id"]), codec.pack(row))
+    kept = (codec.DEAF | codec.MUTE) & ~codec.voice_bits(row)[1]
+    return ("MEMBER", members, index, kept, codec.id_field(row["user"]["id"]), codec.pack(row))
+
+
+def put_voice_bits(keys: Keys, guild_id: str, generation: int, state: dict[str, Any]) -> Operation:
+    """Return the operation that stores `deaf` and `mute` of a voice state with its member, if the member is known."""
+    members, meta = keys.members(guild_id, generation), keys.meta(guild_id)
+    return ("VOICE", members, meta, codec.id_field(state["user_id"]), *codec.voice_bits(state))
 
 
 def put_members(keys: Keys, guild_id: str, generation: int, rows: Iterable[dict[str, Any]]) -> list[Operation]:
@@ -115,7 +122,7 @@ def put_members(keys: Keys, guild_id: str, generation: int, rows: Iterable[dict[
 
 
 def user_of(row: Any) -> str:
-    """Return the user id of a member, "" if it has none."""
+    """Return the id of the user in an object, such as a member; "" if there is none."""
     user = row.get("user") if isinstance(row, dict) else None
     return id_of(user.get("id")) if isinstance(user, dict) else ""
 

@@ -56,6 +56,12 @@ class MemberLists:
             "GUILD_MEMBERS_CHUNK": self._chunk,
         }
 
+    def voice(self, state: dict[str, Any]) -> list[Operation]:
+        """Return the operations for a voice state: the server mutes and deafens members in no other event."""
+        known = self._current(state["guild_id"])
+        bits = known and guild_operations.put_voice_bits(self._keys, state["guild_id"], known.generation, state)
+        return [bits] if bits else []
+
     def request(self, guild_id: str, nonce: str) -> None:
         """Record that the list of a guild was requested under `nonce`."""
         self._guilds[guild_id].request = MemberRequest(nonce)
@@ -85,7 +91,8 @@ class MemberLists:
             return []
         state.size -= 1
         drop = guild_operations.drop_member(self._keys, guild_id, state.generation, user_id)
-        return [*drop, self._seen(guild_id, user_id, None), self._count(guild_id, -1)]
+        voice = ("HDEL", self._keys.part("vs", guild_id), user_id)  # Discord may send no voice state (api-docs#1319)
+        return [*drop, voice, self._seen(guild_id, user_id, None), self._count(guild_id, -1)]
 
     def _chunk(self, chunk: dict[str, Any]) -> list[Operation]:
         guild_id = chunk["guild_id"]

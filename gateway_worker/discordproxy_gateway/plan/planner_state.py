@@ -4,11 +4,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from redis.asyncio import Redis
 
 from discordproxy_gateway.ids import id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.plan.event_planner import EventPlanner
+from discordproxy_gateway.plan.guild_operations import user_of
 from discordproxy_gateway.plan.member_operations import GuildState
 
 log = logging.getLogger(__name__)
@@ -41,8 +43,19 @@ async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, membe
         for guild_id, row in zip(some, rows, strict=True):
             guilds[guild_id] = _state_of(row, mark)
     waiting: set[Any] = await redis.smembers(keys.awaited(slot))
+    user_id = _user_id_of(await redis.get(keys.user))
     awaited = [text_of(member) for member in waiting if id_of(member)]  # not those that were JOINED
-    return EventPlanner(keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members, era=era)
+    return EventPlanner(
+        keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members, era=era, user_id=user_id
+    )
+
+
+def _user_id_of(stored: Any) -> str:
+    """Return the id of the stored user, "" if there is none that can be read."""
+    try:
+        return user_of({"user": orjson.loads(stored)}) if stored else ""
+    except orjson.JSONDecodeError:
+        return ""
 
 
 def _state_of(row: Sequence[Any], mark: str) -> GuildState:

@@ -17,8 +17,7 @@ EXPIRED_S = 3.0
 _PRIVATE = 64  # message flag EPHEMERAL
 _MESSAGE_LATER = 5
 _UPDATE_LATER = 6
-_RESPONSES = {2: _MESSAGE_LATER, 3: _UPDATE_LATER, 5: _MESSAGE_LATER}
-"""Type of interaction -> type of the deferred response: commands, components, modals. Autocomplete has none."""
+_COMMAND, _COMPONENT, _MODAL = 2, 3, 5
 
 Send = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 """Sends a callback: interaction id, token, body. Raises the `failures` of the deferrer."""
@@ -26,12 +25,13 @@ Send = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 
 def deferred_response(interaction: dict[str, Any], *, private: bool) -> dict[str, Any] | None:
     """Return the body of a deferral, or None for a kind that cannot be deferred. Pure."""
-    kind = _RESPONSES.get(interaction.get("type", 0))
-    if kind is None:
+    kind = interaction.get("type", 0)
+    if kind == _COMPONENT or (kind == _MODAL and interaction.get("message")):
+        # Of a component or a component's modal: the response can still change its message, or become a follow-up.
+        return {"type": _UPDATE_LATER}
+    if kind not in {_COMMAND, _MODAL}:  # autocomplete has no deferral
         return None
-    if kind == _MESSAGE_LATER and private:
-        return {"type": kind, "data": {"flags": _PRIVATE}}
-    return {"type": kind}
+    return {"type": _MESSAGE_LATER, "data": {"flags": _PRIVATE}} if private else {"type": _MESSAGE_LATER}
 
 
 class Deferrer:

@@ -231,10 +231,10 @@ class Term:
     async def _recover(self, end: ConnectionEnd, stop: asyncio.Future[Any]) -> None:
         """React to the end of a connection: raise FatalError, or wait before the next one."""
         slot, history = self._lease.slot, self._history
-        line = failures.fatal_line(end.code, intents=self._context.options.intents, shards=str(slot))
-        if line is not None:
-            await self._status.set(state=shard_status.FATAL, reason=line)
-            raise failures.FatalError(line)
+        fatal = failures.fatal_error(end.code, intents=self._context.options.intents, shards=str(slot))
+        if fatal is not None:
+            await self._status.set(state=shard_status.FATAL, reason=str(fatal))
+            raise fatal
         failed = history.lost_sessions if end.must_identify else history.failures
         step = next_step(end, failures=failed, jitter=random.random())  # noqa: S311 - spreads load
         history.failures += 1

@@ -10,7 +10,7 @@ Operation = tuple[Any, ...]
 
 
 _INDEX_WEIGHT = 8
-_TWO_KEYS = frozenset({"FORGET", "MEMBER", "PRUNE"})
+_TWO_KEYS = frozenset({"FORGET", "MEMBER", "PRUNE", "VOICE"})
 _packb = msgpack.Packer(use_bin_type=False).pack
 
 

@@ -43,7 +43,7 @@ class BotEntry(BaseModel):
     token: SecretStr = SecretStr("")
     token_file: Path | None = None
     intents: tuple[str, ...] | None = None
-    global_limit: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    global_limit: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 
 
 class File(BaseModel):

@@ -283,6 +283,16 @@ async def test_a_modal_after_the_deferral_is_refused(stage):
 
 
 @deferring
+async def test_a_late_promise_of_a_message_does_not_let_the_buttons_one_be_edited(stage):
+    click = await stage.button()
+    await stage.deferred(click)
+    with pytest.raises(DiscordProxyGrpcError) as refused:
+        await stage.answer(click, type="deferred_message")
+    assert (refused.value.reason, refused.value.sent) == ("INTERACTION_DEFERRED", "no")
+    assert (await stage.answer(click, "A new one")).id != int(click["message"]["id"])
+
+
+@deferring
 async def test_exactly_one_first_response_whoever_is_faster(stage):
     chance = random.Random(7)
     used = []

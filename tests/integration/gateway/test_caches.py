@@ -9,6 +9,7 @@ import pytest
 from discordproxy_gateway.cache import CACHE_ERRORS, CHANNEL, MEMBER, ROLE, CacheReader, Overlay, Slot, read_state
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
+from fakes.gateway import BOT
 
 pytestmark = pytest.mark.usefixtures("quick")
 GUILD = 1 << 22
@@ -151,6 +152,56 @@ async def test_threads_follow_sync_and_archive(connected, discord, reader):
     archived = {**here, "id": "21", "type": 11, "name": "second", "thread_metadata": {"archived": True}}
     await discord.emit("THREAD_UPDATE", archived)
     await eventually(lambda: shows("third"))
+
+
+async def test_a_thread_that_the_bot_was_removed_from_is_not_shown(connected, start, discord, reader):
+    await connected.stop()
+    start()  # which learns from Redis who the bot is
+    await discord.until(lambda: discord.seen["resumes"] == 1 and discord.live)
+    removed = {"guild_id": EVERYONE, "id": "20", "member_count": 1, "removed_member_ids": [BOT["id"]]}
+    assert (await reader.channel(20)).value["name"] == "thread"
+    await discord.emit("THREAD_MEMBERS_UPDATE", removed)
+
+    async def is_unknown() -> bool:
+        return (await reader.channel(20)).value is None
+
+    await eventually(is_unknown)
+
+
+async def test_a_channel_that_the_bot_cannot_see_is_not_shown(connected, discord, reader, redis, keys):
+    """Discord sends a placeholder for it, and refuses it over HTTP."""
+    denied = [{"id": EVERYONE, "type": 0, "allow": "0", "deny": "1024"}]
+    hidden = {
+        "guild_id": EVERYONE,
+        "id": "10",
+        "type": 0,
+        "parent_id": "9",
+        "name": "___hidden___",
+        "topic": None,
+        "permission_overwrites": denied,
+        "flags": 1 << 17,
+    }
+    assert await names(reader.channels(GUILD)) == ["general", "voice"]
+    await discord.emit("CHANNEL_UPDATE", hidden)
+
+    async def channels() -> list[str]:
+        return await names(reader.channels(GUILD))
+
+    async def is_hidden() -> bool:
+        return await channels() == ["voice"]
+
+    await eventually(is_hidden)
+    assert not (await reader.channel(10)).usable(60)
+    assert (await reader.channel(10, with_hidden=True)).value == hidden
+    assert not (await reader.channel(20)).usable(60), "no event says what happens to a thread in it"
+    assert (await reader.channels(GUILD)).freshness.complete
+    await discord.emit("CHANNEL_UPDATE", {"guild_id": EVERYONE, "id": "10", "type": 0, "name": "general", "flags": 0})
+
+    async def is_shown() -> bool:
+        return await channels() == ["general", "voice"]
+
+    await eventually(is_shown)
+    assert (await reader.channel(10)).value["name"] == "general"
 
 
 async def test_an_outage_ages_and_a_leave_purges(connected, discord, reader, redis, keys):
@@ -571,6 +622,61 @@ async def test_a_huge_guild_is_whole(start, discord, keys, valkey, caplog):
     await reader.aclose()
     await patient.aclose()
     assert "refused" not in caplog.text
+
+
+async def test_the_server_mutes_and_deafens_in_voice_states_only(connected, discord, members, reader):
+    """Discord sends `deaf` and `mute` with voice states, and leaves them out of GUILD_MEMBER_UPDATE."""
+    here = {"guild_id": EVERYONE}
+    state = {**here, "user_id": "8", "channel_id": "11", "session_id": "s", "deaf": False, "mute": False}
+    partial = {name: value for name, value in member(8).items() if name not in {"deaf", "mute"}}
+
+    async def becomes(*wanted: str | None) -> None:
+        async def as_wanted() -> bool:
+            shown = (await members.member(GUILD, 8)).value
+            return [*(name for name in ("deaf", "mute") if shown[name]), shown["nick"]] == [*wanted]
+
+        await eventually(as_wanted)
+
+    kept = await members.member(GUILD, 8)
+    await discord.emit("VOICE_STATE_UPDATE", {**state, "user_id": "4444", "mute": True})  # of an unknown member
+    await discord.emit("VOICE_STATE_UPDATE", {**state, "mute": True})
+    await becomes("mute", None)
+    assert await reader.freshness_of(kept.version) is None
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **partial, "nick": "new"})
+    await becomes("mute", "new")
+    await discord.emit("VOICE_STATE_UPDATE", {**state, "channel_id": None, "deaf": True})
+    await becomes("deaf", "new")
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **partial, "deaf": None})
+    await becomes("deaf", None)
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **member(8, mute=True)})
+    await becomes("mute", None)
+    assert [each["user"]["id"] for each in (await members.members(GUILD)).value] == ["7", "8", "9"]
+
+
+async def test_a_member_that_leaves_is_in_no_voice_channel(connected, discord, reader):
+    assert [state["user_id"] for state in (await reader.voice_states(GUILD)).value] == ["7"]
+    await discord.emit("GUILD_MEMBER_REMOVE", {"guild_id": EVERYONE, "user": user(7)})  # no VOICE_STATE_UPDATE comes
+
+    async def is_empty() -> bool:
+        return (await reader.voice_states(GUILD)).value == []
+
+    await eventually(is_empty)
+
+
+async def test_a_clock_that_was_set_back_makes_nothing_fresh(connected, reader, redis, keys):
+    await connected.stop()
+    overlay = Overlay(redis, keys)
+    await overlay.put(CHANNEL, GUILD, 10, {"id": "10", "guild_id": EVERYONE, "name": "mine"})
+    assert "mine" in await names(reader.channels(GUILD))
+    field = await redis.hget(keys.overlay(CHANNEL, GUILD), "10")
+    pending, written_ms, text = field.decode().split(":", 2)
+    later = f"{pending}:{int(written_ms) + 3_600_000}:{text}"  # as it is seen after the clock went back by an hour
+    await redis.hset(keys.overlay(CHANNEL, GUILD), "10", later)
+    assert "mine" not in await names(reader.channels(GUILD))
+    await redis.hincrby(keys.status(Slot(0, 1)), "as_of", 3_600_000)
+    answer = await reader.channels(GUILD)
+    assert answer.freshness.age_s > 3_500
+    assert (await read_state(redis, keys)).shards[0].age_s > 3_500
 
 
 async def test_a_member_that_was_not_known_is_in_the_list_too(connected, discord, members):

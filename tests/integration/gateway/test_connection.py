@@ -35,9 +35,9 @@ async def test_connects_reports_and_hands_over(start, discord, redis, keys):
     assert discord.seen["identifies"] == 1
 
 
-async def test_a_successor_resumes(start, discord):
+async def test_a_successor_resumes(start, discord, redis, keys):
     first = start()
-    await discord.until(lambda: discord.live)
+    await eventually(lambda: has(redis, keys.session(SLOT), seq="1"))  # before that there is nothing to resume
     await first.stop()
     await discord.emit("TYPING_START", {"guild_id": "1"})
 

@@ -55,12 +55,16 @@ async def no_message(discord):
     await discord.babble(b'{"t":"MESSAGE_CREATE"}')
 
 
+async def number_far_ahead(discord):
+    await discord.babble(b'{"op":0,"t":"TYPING_START","s":1000000000,"d":{}}')
+
+
 async def other_bytes(discord):
     await discord.interfere()
 
 
 @pytest.mark.parametrize(
-    "fault", [abort, op_7, op_9_true, close_4000, close_1006_like, no_json, no_message, other_bytes]
+    "fault", [abort, op_7, op_9_true, close_4000, close_1006_like, no_json, no_message, number_far_ahead, other_bytes]
 )
 async def test_a_lost_connection_loses_and_doubles_nothing(start, discord, streamed, fault):
     start()
@@ -75,6 +79,27 @@ async def test_a_lost_connection_loses_and_doubles_nothing(start, discord, strea
     await eventually(all_there)
     assert await streamed() == list(range(1, 2 * EVENTS + 1))
     assert discord.seen["identifies"] == 1
+
+
+async def test_an_event_that_redis_refuses_doubles_none_of_its_batch(start, discord, redis, keys, streamed):
+    discord.guilds = {"4194304": {"id": "4194304", "name": "g"}}
+    start()
+    await discord.until(lambda: discord.live)
+
+    async def is_known() -> bool:
+        return await redis.hget(keys.meta(4194304), "mark") not in {None, b""}
+
+    await eventually(is_known)
+    await redis.set(keys.part("ro", 4194304), "a key of another type")
+    await flood(discord, 1, 30)
+    await discord.emit("GUILD_ROLE_CREATE", {"guild_id": "4194304", "role": {"id": "5"}})
+    await flood(discord, 31, 30)
+
+    async def all_there() -> bool:
+        return 60 in await streamed()
+
+    await eventually(all_there)
+    assert await streamed() == list(range(1, 61))
 
 
 @pytest.mark.parametrize("compression", ["", "zlib-stream", "zstd-stream"])

@@ -254,6 +254,12 @@ class TestGate:
         await store.not_identified(first, 0)
         assert (await store.may_identify(first, 0, 50)).verdict == "WAIT"
 
+    async def test_opens_also_after_the_clock_was_set_back(self, two, redis, keys):
+        store, first, second = two
+        await store.may_identify(first, 0, 50)
+        await redis.pexpire(keys.identify_gate(0), 3_600_000)  # as the clock goes back by an hour
+        assert (await store.may_identify(second, 0, 50)).wait_s <= HANDSHAKE_MS / 1000
+
     async def test_a_new_leader_does_not_wait_for_the_handshake_of_the_former_one(self, two, redis, keys, scripts):
         store, first, second = two
         await store.may_identify(first, 0, 50)

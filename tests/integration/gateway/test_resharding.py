@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from discordproxy_gateway.discord.failures import FatalError
 from discordproxy_gateway.events import (
     BLOCK_MS,
     Cursor,
@@ -233,3 +234,32 @@ async def test_a_session_of_an_earlier_era_is_not_resumed(start, discord, story,
         await running.stop()
     assert discord.seen["identifies"] == 4
     assert discord.seen["resumes"] == 0
+
+
+async def grow(discord) -> None:
+    """Let Discord refuse one shard, and recommend two."""
+    discord.shards, discord.identify_answer = 2, 4011
+    await discord.invalidate(resumable=False)
+    await discord.until(lambda: discord.seen["identifies"] == 2)
+    discord.identify_answer = None
+
+
+async def test_a_bot_that_has_grown_gets_the_shards_that_discord_recommends(start, discord, redis, keys):
+    running = start(lease_s=1.0)
+    await discord.until(lambda: discord.live)
+    await grow(discord)
+    await discord.until(lambda: {session.shard for session in discord.live} == {(0, 2), (1, 2)})
+    assert not running.task.done()
+    assert not await redis.exists(keys.fatal)
+    assert discord.seen["logins"] == 1
+    assert discord.seen["identifies"] == 4
+
+
+async def test_a_number_of_shards_that_was_set_is_not_replaced(start, discord, redis, keys):
+    running = start(shards=1, lease_s=1.0)
+    await discord.until(lambda: discord.live)
+    await grow(discord)
+    with pytest.raises(FatalError, match="DISCORDPROXY_SHARDS to auto"):
+        await running.task
+    assert await redis.exists(keys.fatal)
+    assert discord.seen["identifies"] == 2

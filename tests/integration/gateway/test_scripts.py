@@ -180,6 +180,14 @@ class TestLease:
             lease.ensure_held()
         assert not await redis.exists(keys.lease(SLOT))
 
+    async def test_a_clock_that_was_set_back_keeps_no_dead_leader(self, leader, redis, keys):
+        """Redis keeps the times at which keys expire, not how long they live."""
+        await leader(lease_s=0.5).lead()
+        for key in (keys.lease(SLOT), keys.division):
+            await redis.pexpire(key, 3_600_000)  # as the clock goes back by an hour
+        async with asyncio.timeout(60):
+            assert (await leader(lease_s=0.5).lead()).fence == 2
+
     async def test_only_the_owner_renews_and_releases(self, leader, redis, keys):
         lease = await leader().lead()
         await redis.hset(keys.lease(SLOT), "owner", "somebody else")

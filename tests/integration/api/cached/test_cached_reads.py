@@ -202,6 +202,29 @@ async def test_permissions_are_explained(warm):
     assert (await failure(stub.ComputePermissions(other)))[0] == "NOT_FOUND"
 
 
+async def test_permissions_are_not_computed_of_the_placeholder_of_a_hidden_channel(warm):
+    """Its only overwrite denies everybody to see the channel, which is true of nobody in particular."""
+    stub = warm.stubs[0]
+    denied = {"id": str(GUILD), "type": 0, "allow": "0", "deny": "1024"}
+    hidden = {
+        "id": str(CHANNEL),
+        "type": 0,
+        "name": "___hidden___",
+        "permission_overwrites": [denied],
+        "flags": 1 << 17,
+    }
+    asked = pb.ComputePermissionsRequest(guild_id=GUILD, channel_id=CHANNEL, user_id=USER)
+    before = await stub.ComputePermissions(asked)
+    warm.discord.gateway.emit("CHANNEL_UPDATE", hidden | {"guild_id": str(GUILD)}, str(GUILD))
+
+    async def is_hidden() -> bool:
+        return (await stub.GetChannel(READS["GetChannel"])).freshness.source == REST
+
+    await eventually(is_hidden)
+    assert CHANNEL not in [each.id for each in (await stub.GetGuildChannels(READS["GetGuildChannels"])).channels]
+    assert (await stub.ComputePermissions(asked)).permissions == before.permissions != 0
+
+
 async def test_a_kept_response_is_read_from_the_caches_again_after_a_change(own_valkey, key_prefix):
     redis = redis_client.connect(own_valkey.url)
     async with cluster(own_valkey.url, key_prefix, workers=1) as whole, contextlib.aclosing(redis):

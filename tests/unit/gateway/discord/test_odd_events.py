@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     import discord as _  # noqa: F401
 
 from discordproxy_gateway.discord.discord_socket import HELLO_MS, MAX_HELLO_MS, MIN_HELLO_MS, hello_ms
-from discordproxy_gateway.discord.dispatch import Dispatch, MalformedEventError, read_dispatch
+from discordproxy_gateway.discord.dispatch import MAX_STEP, Dispatch, MalformedEventError, read_dispatch
 from discordproxy_gateway.discord.inflate import Inflate, UnreadableError
 from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.discord.session import begun_by
@@ -87,14 +87,14 @@ def test_every_kind_of_odd_event_is_warned_of_once(caplog):
 def test_what_is_read_as_an_event_has_a_name_and_a_number(message, after):
     try:
         event = read_dispatch(message, after=after, now=0.0)
-    except MalformedEventError:
+    except (MalformedEventError, UnreadableError):
         return
     assert isinstance(event.name, str)
     assert type(event.sequence) is int
     assert event.sequence > after or event.name in {"READY", "RESUMED"}
 
 
-@pytest.mark.parametrize(("sequence", "kept"), [(None, 7), (3, 7), (8, 8), ("x", 7)])
+@pytest.mark.parametrize(("sequence", "kept"), [(None, 7), (3, 7), (8, 8), ("x", 7), (2**50, 7)])
 def test_resumed_never_goes_back(sequence, kept):
     assert read_dispatch({"t": "RESUMED", "s": sequence}, after=7, now=0.0).sequence == kept
 
@@ -107,6 +107,12 @@ def test_an_event_that_came_already_is_passed_over():
     with pytest.raises(MalformedEventError, match="came already"):
         read_dispatch({"t": "MESSAGE_CREATE", "s": 7, "d": {}}, after=7, now=0.0)
     assert read_dispatch({"t": "READY", "s": 1, "d": {}}, after=7, now=0.0).sequence == 1
+
+
+@pytest.mark.parametrize(("after", "sequence"), [(7, 8 + MAX_STEP), (2**50, 8), (0, 2**50)])
+def test_a_number_far_from_the_sessions_ends_the_connection(after, sequence):
+    with pytest.raises(UnreadableError, match="far from"):
+        read_dispatch({"t": "MESSAGE_CREATE", "s": sequence, "d": {}}, after=after, now=0.0)
 
 
 @given(values)

@@ -10,7 +10,7 @@ GUILD = "4194304"
 
 def planner(*, members: bool = True, **guilds: GuildState) -> EventPlanner:
     known = {GUILD: GuildState(3, current=True, size=2)} | guilds
-    return EventPlanner(KEYS, Slot(0, 1), guilds=known, mark="mark", awaited=(), members=members)
+    return EventPlanner(KEYS, Slot(0, 1), guilds=known, mark="mark", awaited=(), members=members, user_id="1")
 
 
 def member(number: int, **fields) -> dict:
@@ -169,3 +169,69 @@ def test_the_channel_of_an_event_may_be_its_id(name):
 def test_the_server_of_a_voice_connection_is_passed_on():
     (appended,) = planner().append_only("VOICE_SERVER_UPDATE", {"guild_id": GUILD, "token": "t", "endpoint": None}, 1)
     assert appended[appended.index("t") + 1] == "VOICE_SERVER_UPDATE"
+
+
+def about(guild_id: str) -> dict[str, dict]:
+    """Return an event for each name that changes a guild's caches, without those that begin or end a guild."""
+    place = {"guild_id": guild_id}
+    return {
+        "GUILD_UPDATE": {"id": guild_id, "name": "g", "roles": [{"id": "5"}]},
+        "GUILD_ROLE_CREATE": {**place, "role": {"id": "5"}},
+        "GUILD_ROLE_UPDATE": {**place, "role": {"id": "5"}},
+        "GUILD_ROLE_DELETE": {**place, "role_id": "5"},
+        "GUILD_EMOJIS_UPDATE": {**place, "emojis": [{"id": "5"}]},
+        "GUILD_STICKERS_UPDATE": {**place, "stickers": [{"id": "5"}]},
+        "CHANNEL_CREATE": {**place, "id": "6"},
+        "CHANNEL_UPDATE": {**place, "id": "6"},
+        "CHANNEL_DELETE": {**place, "id": "6"},
+        "THREAD_CREATE": {**place, "id": "7"},
+        "THREAD_UPDATE": {**place, "id": "7"},
+        "THREAD_DELETE": {**place, "id": "7"},
+        "THREAD_LIST_SYNC": {**place, "threads": [{"id": "7"}]},
+        "THREAD_MEMBERS_UPDATE": {**place, "id": "7", "removed_member_ids": ["1"]},
+        "VOICE_STATE_UPDATE": {**place, "user_id": "8", "channel_id": "6"},
+        "GUILD_MEMBER_ADD": {**place, **member(8)},
+        "GUILD_MEMBER_UPDATE": {**place, **member(8)},
+        "GUILD_MEMBER_REMOVE": {**place, "user": {"id": "8"}},
+        "GUILD_MEMBERS_CHUNK": {**chunk(0, 1, member(8)), **place},
+    }
+
+
+@pytest.mark.parametrize("members", [True, False])
+def test_a_voice_state_concerns_a_member_only_while_lists_are_kept(members):
+    operations = planner(members=members).plan("VOICE_STATE_UPDATE", about(GUILD)["VOICE_STATE_UPDATE"], 1)
+    assert ("VOICE" in {operation[0] for operation in operations}) == members
+
+
+def test_every_event_of_a_guild_is_tried_below():
+    assert set(about(GUILD)) == set(planner()._plans) - {"READY", "USER_UPDATE", "GUILD_CREATE", "GUILD_DELETE"}
+
+
+@pytest.mark.parametrize("name", sorted(about(GUILD)))
+def test_what_comes_after_a_guild_was_left_leaves_nothing_in_the_caches(name):
+    plan = planner()
+    plan.plan("GUILD_DELETE", {"id": GUILD}, 1)
+    passed_on = plan.plan(name, about(GUILD)[name], 2)
+    assert [operation[0] for operation in passed_on] == ([] if name == "GUILD_MEMBERS_CHUNK" else ["APPEND"])
+
+
+@pytest.mark.parametrize(("removed", "dropped"), [(["1"], True), (["8", "1"], True), (["8"], False), (None, False)])
+def test_a_thread_that_the_bot_was_removed_from_is_dropped(removed, dropped):
+    data = {"guild_id": GUILD, "id": "7", "member_count": 2, "removed_member_ids": removed}
+    operations = planner().plan("THREAD_MEMBERS_UPDATE", data, 1)
+    assert (("HDEL", KEYS.part("th", GUILD), "7") in operations) == dropped
+    assert operations[-1][0] == "APPEND"
+
+
+def test_a_guild_that_cannot_be_read_changes_nothing():
+    plan = planner()
+    with pytest.raises(TypeError):
+        plan.plan("GUILD_CREATE", {"id": GUILD, "roles": 5}, 1)
+    assert plan.guilds[GUILD] == GuildState(3, current=True, size=2)
+
+
+def test_lists_of_a_guild_may_be_null():
+    lists = ("roles", "emojis", "stickers", "channels", "threads", "voice_states", "members", "member_count")
+    plan = planner()
+    plan.plan("GUILD_CREATE", {"id": GUILD, **dict.fromkeys(lists)}, 1)
+    assert plan.guilds[GUILD].generation == 4

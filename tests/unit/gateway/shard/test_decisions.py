@@ -133,18 +133,20 @@ class TestBatch:
 
 
 @pytest.mark.parametrize(
-    ("kind", "private", "body"),
+    ("interaction", "private", "body"),
     [
-        (2, True, {"type": 5, "data": {"flags": 64}}),
-        (2, False, {"type": 5}),
-        (3, True, {"type": 6}),
-        (4, True, None),
-        (5, False, {"type": 5}),
-        (99, False, None),
+        ({"type": 2}, True, {"type": 5, "data": {"flags": 64}}),
+        ({"type": 2}, False, {"type": 5}),
+        ({"type": 3, "message": {"id": "1"}}, True, {"type": 6}),
+        ({"type": 4}, True, None),
+        ({"type": 5}, False, {"type": 5}),
+        ({"type": 5, "message": None}, True, {"type": 5, "data": {"flags": 64}}),
+        ({"type": 5, "message": {"id": "1"}}, True, {"type": 6}),
+        ({"type": 99}, False, None),
     ],
 )
-def test_deferred_responses(kind, private, body):
-    assert deferred_response({"type": kind}, private=private) == body
+def test_deferred_responses(interaction, private, body):
+    assert deferred_response(interaction, private=private) == body
 
 
 @pytest.mark.parametrize(
