@@ -46,6 +46,9 @@ _NEVER_LEFT = (
     "errors resolving",
 )
 
+_NO_CHANNEL = "Failed to create channel"
+"""Start of the details, with the status UNKNOWN, if gRPC cannot connect to such an address at all."""
+
 
 class DiscordProxyException(Exception):  # noqa: N818 -- the public name applications catch
     """Base class of all errors of a call.
@@ -218,4 +221,6 @@ def _sent(error: DiscordProxyException, facts: dict[str, Any]) -> Sent:
 
 def never_left(status: grpc.StatusCode, details: str) -> bool:
     """Return whether gRPC failed without a connection, so that the call was not sent."""
+    if details.startswith(_NO_CHANNEL):
+        return True
     return status is grpc.StatusCode.UNAVAILABLE and details.startswith(_NEVER_LEFT)

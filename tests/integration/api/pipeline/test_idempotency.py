@@ -12,8 +12,9 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError, invalid_field
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Repeat
+from discordproxy_api.contract.rules import limits
 from discordproxy_api.pipeline import idempotency as module
-from discordproxy_api.pipeline.idempotency import Idempotency, LogicalCall
+from discordproxy_api.pipeline.idempotency import Idempotency, LogicalCall, checked_key
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
@@ -95,6 +96,13 @@ async def test_another_request_is_invalid(world):
         "INVALID_ARGUMENT",
         "options.idempotency_key",
     )
+
+
+def test_a_key_has_the_length_that_the_contract_permits():
+    assert checked_key("k" * limits.IDEMPOTENCY_KEY, "Idempotency-Key")
+    with pytest.raises(ApiError) as refused:
+        checked_key("k" * (limits.IDEMPOTENCY_KEY + 1), "Idempotency-Key")
+    assert refused.value.fields[0].message == f"Must be {limits.IDEMPOTENCY_KEY} or fewer in length."
 
 
 async def test_keys_belong_to_an_app_and_an_rpc(world):

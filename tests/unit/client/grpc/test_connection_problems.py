@@ -109,6 +109,8 @@ def test_files_of_certificates_that_are_none(tmp_path, content, words):
 def test_a_target_with_a_scheme(scheme):
     with pytest.raises(ValueError, match=r"target: .* must not have a scheme: use proxy.test:50051$"):
         DiscordClient(f"{scheme}://proxy.test:50051/path")
+    with pytest.raises(ValueError, match="target: ',' contains no address"):
+        DiscordClient(",")
     with pytest.raises(ValueError, match="must not have a scheme"):
         DiscordClient(["127.0.0.1:1", f"{scheme}://127.0.0.1:2"])
 
