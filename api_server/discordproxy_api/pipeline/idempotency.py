@@ -127,7 +127,9 @@ class Idempotency:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not call.attempts:
+            if call.attempts:
+                call.continuation = task
+            else:
                 task.cancel()
             raise
 

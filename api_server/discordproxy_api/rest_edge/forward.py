@@ -150,7 +150,7 @@ class Forward:
         try:
             return await self._serve_body(call, incoming, received.pop())
         finally:
-            self._uploads.release(received)
+            self._uploads.release(received, call.continuation)
 
     async def _serve_body(self, call: Call, incoming: Incoming, data: bytes) -> Reply:
         incoming.began_at = asyncio.get_running_loop().time()

@@ -52,6 +52,25 @@ async def settle():
         await asyncio.sleep(0)
 
 
+async def test_a_request_counts_until_the_task_that_continues_its_call_has_ended():
+    gate, loop = Gate(), asyncio.get_running_loop()
+
+    async def arrives():
+        return b"x" * LARGE
+
+    received = await gate.uploads.receive(arrives)
+    continuation = loop.create_future()
+    gate.uploads.release(received, continuation)
+    await settle()
+    assert gate.held == LARGE
+    continuation.cancel()
+    await settle()
+    assert gate.held == 0
+    received = await gate.uploads.receive(arrives)
+    gate.uploads.release(received, continuation)
+    assert gate.held == 0
+
+
 async def test_small_requests_are_not_counted():
     gate, done = Gate(), asyncio.Event()
     tasks = [gate.start(SMALL, done) for _ in range(50)]
