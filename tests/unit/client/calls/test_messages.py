@@ -434,6 +434,8 @@ class TestErrors:
             (grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses; last error: refused", "no"),
             (grpc.StatusCode.UNAVAILABLE, "DNS resolution failed for x", "no"),
             (grpc.StatusCode.INTERNAL, "failed to connect to all addresses", "unknown"),
+            (grpc.StatusCode.UNIMPLEMENTED, "Method not found!", "no"),
+            (grpc.StatusCode.UNIMPLEMENTED, "Received http2 header with status: 404", "no"),
             (grpc.StatusCode.UNKNOWN, "Failed to create channel to 'unix:/too-long': not valid", "no"),
             (grpc.StatusCode.NOT_FOUND, json.dumps({"type": "HTTPException", "status": 404}), "no"),
             (grpc.StatusCode.UNAVAILABLE, json.dumps({"type": "HTTPException", "status": 502}), "unknown"),
