@@ -117,6 +117,8 @@ class Uploads:
             counted = max(declared, received.held_bytes)
             if size - counted > SMALL:
                 self._count_undeclared(received, size - counted)
+            else:
+                self._return_excess(received, size)
             if compressed and is_gzip(received.data):
                 received.data = await self.inflated(received.pop())
         except BaseException:
@@ -158,6 +160,13 @@ class Uploads:
             raise _full()
         self._count(missing)
         received.held_bytes += missing
+
+    def _return_excess(self, received: Received, size: int) -> None:
+        """Return what was declared but did not arrive."""
+        excess = received.held_bytes - (size if size > SMALL else 0)
+        if excess > 0:
+            received.held_bytes -= excess
+            self._free(excess)
 
     def release(self, received: Received, continuation: asyncio.Future[Any] | None = None) -> None:
         """Count a request no longer: its call has been answered, and the task that continues it, if any, has ended."""

@@ -119,6 +119,19 @@ async def test_declared_ones_wait_in_line():
     assert (order, gate.held, gate.waiting) == ([0, 1, 2, 3], 0, 0)
 
 
+@pytest.mark.parametrize(("size", "held"), [(LARGE, LARGE), (SMALL, 0)])
+async def test_what_was_declared_but_did_not_arrive_is_free(size, held):
+    gate, done, other = Gate(), asyncio.Event(), asyncio.Event()
+    task = gate.start(size, done, declared=BUDGET)
+    await settle()
+    assert gate.held == held
+    other.set()
+    await gate.hold(LARGE, other, declared=LARGE)
+    done.set()
+    await task
+    assert gate.held == 0
+
+
 async def test_more_than_declared_needs_room_of_its_own():
     gate, done = Gate(), asyncio.Event()
     task = gate.start(2 * LARGE, done, declared=LARGE)
