@@ -146,7 +146,7 @@ def StringSelect(
         custom_id=custom_id,
         options=[
             make(Component.Option, label=option, value=option) if isinstance(option, str) else option
-            for option in options
+            for option in items("options", options)
         ],
         placeholder=placeholder,
         min_values=min_values,

@@ -156,6 +156,8 @@ def test_a_single_text_is_no_list_of_texts(proxy):
             client.search_messages(1, "x", **{criterion: "file"})
     with pytest.raises(ValueError, match="answers: must be a list, not a single str"):
         builders.poll("Where?", "Jita")
+    with pytest.raises(ValueError, match="options: must be a list, not a single str"):
+        builders.StringSelect("where", "Jita")
     assert not proxy.calls
 
 
