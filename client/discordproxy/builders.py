@@ -59,10 +59,25 @@ def poll(
     return make(
         Poll,
         question=make(Poll.Media, text=question),
-        answers=[Poll.Answer(poll_media=make(Poll.Media, text=answer)) for answer in answers],
-        duration=round(duration.total_seconds() / _HOUR_S),
+        answers=[
+            Poll.Answer(poll_media=make(Poll.Media, text=convert(f"answers[{index}]", _text, answer)))
+            for index, answer in enumerate(items("answers", answers))
+        ],
+        duration=convert("duration", _hours, duration),
         allow_multiselect=multiselect,
     )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"must be a text, not {type(value).__name__}")
+    return value
+
+
+def _hours(duration: Any) -> int:
+    if not isinstance(duration, timedelta):
+        raise TypeError(f"must be a timedelta, not {type(duration).__name__}")
+    return round(duration.total_seconds() / _HOUR_S)
 
 
 def emoji(text: str) -> Component.Emoji:
@@ -131,7 +146,7 @@ def StringSelect(
         custom_id=custom_id,
         options=[
             make(Component.Option, label=option, value=option) if isinstance(option, str) else option
-            for option in options
+            for option in items("options", options)
         ],
         placeholder=placeholder,
         min_values=min_values,

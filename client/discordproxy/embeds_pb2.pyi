@@ -237,9 +237,9 @@ class Embed(_message.Message):
         VALUE_FIELD_NUMBER: _builtins.int
         INLINE_FIELD_NUMBER: _builtins.int
         name: _builtins.str
-        """1..256 characters"""
+        """up to 256 characters"""
         value: _builtins.str
-        """1..1024 characters"""
+        """up to 1024 characters"""
         inline: _builtins.bool
         def __init__(
             self,

@@ -38,6 +38,9 @@ _FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
 _REQUEST_TOO_LARGE = "SERVER: Received message larger than max"
 """Start of the details if the proxy's gRPC library rejects a request because of its size."""
 
+_UNKNOWN_CALL = "Method not found!"
+"""Details, with the status UNIMPLEMENTED, of a Python server without the called method."""
+
 # Start of the details if gRPC had no connection for the call; grpcio 1.71 and 1.85, checked by a test.
 _NEVER_LEFT = (
     "failed to connect to all addresses",
@@ -45,6 +48,9 @@ _NEVER_LEFT = (
     "DNS resolution failed",
     "errors resolving",
 )
+
+_NO_CHANNEL = "Failed to create channel"
+"""Start of the details, with the status UNKNOWN, if gRPC cannot connect to such an address at all."""
 
 
 class DiscordProxyException(Exception):  # noqa: N818 -- the public name applications catch
@@ -102,7 +108,8 @@ class DiscordProxyGrpcError(DiscordProxyException):
         status: gRPC status.
         details: gRPC's details: a JSON object if the proxy refused the call, otherwise plain text.
         text: The readable part of the details: `text` of the JSON object, or the plain text.
-        hint: Cause and fix if there is no connection to the proxy or the request is too large; empty for other errors.
+        hint: Cause and fix if there is no connection to the proxy, the request is too large, or the proxy does not
+            have the call; empty for other errors.
     """
 
     status: grpc.StatusCode = grpc.StatusCode.UNKNOWN
@@ -178,9 +185,18 @@ def to_discord_proxy_exception(ex: Exception) -> Exception:
         error = DiscordProxyGrpcError(status, details)
     _add_facts(error, facts)
     error.sent = _sent(error, facts)
-    if isinstance(error, DiscordProxyGrpcError) and details.startswith(_REQUEST_TOO_LARGE):
-        error.hint = "the proxy accepts requests of up to DISCORDPROXY_MAX_MESSAGE_BYTES (default 32 MiB)"
+    if isinstance(error, DiscordProxyGrpcError):
+        error.hint = _refusal_hint(error)
     return error
+
+
+def _refusal_hint(error: DiscordProxyGrpcError) -> str:
+    """Return cause and fix of a refusal by gRPC itself; empty for other errors."""
+    if error.details.startswith(_REQUEST_TOO_LARGE):
+        return "the proxy accepts requests of up to DISCORDPROXY_MAX_MESSAGE_BYTES (default 32 MiB)"
+    if error.details.startswith(_UNKNOWN_CALL):
+        return "the server does not have this call; upgrade the proxy, which is older than this client"
+    return ""
 
 
 def _add_facts(error: DiscordProxyException, facts: dict[str, Any]) -> None:
@@ -211,11 +227,13 @@ def _sent(error: DiscordProxyException, facts: dict[str, Any]) -> Sent:
     if isinstance(error, DiscordProxyHttpError):
         return "no" if _FIRST_CLIENT_ERROR <= error.status < _FIRST_SERVER_ERROR else "unknown"
     if isinstance(error, DiscordProxyGrpcError):
-        refused = error.details.startswith(_REQUEST_TOO_LARGE)
+        refused = error.details.startswith(_REQUEST_TOO_LARGE) or error.status is grpc.StatusCode.UNIMPLEMENTED
         return "no" if refused or never_left(error.status, error.details) else "unknown"
     return "unknown"
 
 
 def never_left(status: grpc.StatusCode, details: str) -> bool:
     """Return whether gRPC failed without a connection, so that the call was not sent."""
+    if details.startswith(_NO_CHANNEL):
+        return True
     return status is grpc.StatusCode.UNAVAILABLE and details.startswith(_NEVER_LEFT)

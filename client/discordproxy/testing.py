@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import deque
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
@@ -237,11 +238,16 @@ class FakeDiscordProxy:
         with self._lock:
             failure = self._record(call)
         if failure is not None:
+            if failure.delivered and call.rpc == "SyncGuildRoles":
+                deque(self._sync_roles(call), maxlen=0)
             raise create_rpc_error(code=failure.code, details=failure.details)
         if call.rpc == "SubscribeEvents":
             own_commands = {each.name for each in self._world.commands.values() if each.owner == APP}
             yield from self._events.stream(call.request, own_commands)
-            return
+        else:
+            yield from self._sync_roles(call)
+
+    def _sync_roles(self, call: Call) -> Iterator[Any]:
         try:
             yield from sync_guild_roles(self._world, call.request)
         except HttpRefusalError as refusal:

@@ -66,7 +66,9 @@ def test_every_field_and_value_is_listed(file):
 
 def test_limits_of_fields_are_listed():
     text = section("reference/messages/embeds.md", "embed-field")
-    assert re.search(r"`name` \| string \| required; 1 to 256 characters \|", text)
+    assert re.search(r"`name` \| string \| .*at most 256 characters; without whitespace at both ends \|", text)
+    text = section("reference/messages/channels.md", "forumtag")
+    assert re.search(r"`name` \| string \| required; 1 to 50 characters \|", text)
     text = section("reference/messages/messages.md", "sendchannelmessagerequest")
     assert re.search(r"`content` \| .*\| at most 2000 characters \|", text)
     assert re.search(r"`embeds` \| .*\| at most 10 elements \|", text)

@@ -49,7 +49,7 @@ class FakeClaims(Claims):
     async def finish_get(self, value: asyncio.Future[bytes | None]) -> bytes | None:
         return await value
 
-    async def claim(self, key: str, request: str, *, owner: str, lease_s: float, keeper=None) -> Claim:
+    async def _claim(self, key: str, request: str, *, owner: str, lease_s: float, keeper=None) -> Claim:
         self._check()
         kept = self.claims.setdefault(key, [request, owner, None])
         if kept[0] != request:

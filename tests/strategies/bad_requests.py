@@ -136,8 +136,6 @@ MESSAGES = [
     embed("color", color=-1),
     embed("color", color=0x1000000),
     embed("fields", fields=[pb.Embed.Field(name="a", value="b")] * 26),
-    embed("fields[0].name", fields=[pb.Embed.Field(value="b")]),
-    embed("fields[0].value", fields=[pb.Embed.Field(name="a")]),
     embed(
         "fields[2].name", fields=[pb.Embed.Field(name="a", value="b")] * 2 + [pb.Embed.Field(name="a" * 257, value="b")]
     ),

@@ -4,10 +4,11 @@ It is independent of the transport. `sent`, which every error carries, is record
 """
 
 import os
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from discordproxy_api.calls.principal import ANONYMOUS, APP_NAME, DEFAULT_APP, Principal
 
@@ -87,6 +88,7 @@ class Call:
         has_turn: whether it has a turn of its application's rate that no request has used up.
         before_effect: awaited before the first request with an effect leaves; it may raise.
         before_each_effect: awaited before each such request, repeats included; it may raise.
+        continuation: the task that holds the request after the caller has gone, None if there is none.
     """
 
     rpc: str
@@ -113,6 +115,7 @@ class Call:
     has_turn: bool = False
     before_effect: Callable[[], Awaitable[None]] | None = None
     before_each_effect: Callable[[], Awaitable[None]] | None = None
+    continuation: Future[Any] | None = None
     _flying: int = 0
     _done: bool = False
     _doubt: bool = False

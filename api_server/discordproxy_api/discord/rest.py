@@ -236,7 +236,7 @@ class Rest:
         except asyncio.CancelledError:
             if exchange is not None and attempt.written and not attempt.answered:
                 finished = False
-                self._background.start(self._finish(attempt, exchange))
+                call.continuation = self._background.start(self._finish(attempt, exchange))
             raise
         finally:
             if finished and not attempt.answered:

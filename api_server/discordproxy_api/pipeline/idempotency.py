@@ -19,6 +19,7 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Repeat
+from discordproxy_api.contract.rules.limits import IDEMPOTENCY_KEY
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.shared.claims import ClaimQuota, Claims
@@ -26,7 +27,6 @@ from discordproxy_ratelimit.shared.claims import ClaimQuota, Claims
 log = logging.getLogger("discordproxy_api.pipeline.idempotency")
 
 LEASE_S = 15.0
-MAX_KEY_LENGTH = 256
 _DONE, _IN_DOUBT = b"=", b"?"
 """First byte of a kept result: the response follows, or the outcome is unknown."""
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -63,8 +63,8 @@ class LogicalCall:
 
 def checked_key(key: str, name: str) -> str:
     """Return a caller's key; raises ApiError, which names the field or header, if it is too long."""
-    if len(key) > MAX_KEY_LENGTH:
-        raise errors.invalid_field(name, "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_KEY_LENGTH} or fewer in length.")
+    if len(key) > IDEMPOTENCY_KEY:
+        raise errors.invalid_field(name, "BASE_TYPE_MAX_LENGTH", f"Must be {IDEMPOTENCY_KEY} or fewer in length.")
     return key
 
 
@@ -127,7 +127,9 @@ class Idempotency:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not call.attempts:
+            if call.attempts:
+                call.continuation = task
+            else:
                 task.cancel()
             raise
 

@@ -64,6 +64,7 @@ class InOrder:
         except asyncio.CancelledError:
             if call.flying:
                 call.deadline_at = asyncio.get_running_loop().time()
+                call.continuation = task
             else:
                 task.cancel()
             raise

@@ -99,7 +99,8 @@ class UnaryCalls:
         try:
             return await self._execution.run(self._prepared(received, call), call)
         finally:
-            self._uploads.release(received)
+            self._uploads.release(received, call.continuation)
+            call.continuation = None  # its error would refer to the call: a cycle that keeps the request
 
     def _prepared(self, received: Received, call: Call) -> Prepared:
         """Decode and validate a request. Only the job holds parts of it afterwards."""

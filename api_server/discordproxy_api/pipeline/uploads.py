@@ -9,6 +9,7 @@ requests are inflated here, not by gRPC, which would do so before the caller is 
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.drain import Drain
@@ -116,6 +117,8 @@ class Uploads:
             counted = max(declared, received.held_bytes)
             if size - counted > SMALL:
                 self._count_undeclared(received, size - counted)
+            else:
+                self._return_excess(received, size)
             if compressed and is_gzip(received.data):
                 received.data = await self.inflated(received.pop())
         except BaseException:
@@ -158,10 +161,21 @@ class Uploads:
         self._count(missing)
         received.held_bytes += missing
 
-    def release(self, received: Received) -> None:
-        """Count a request no longer: its call has been answered."""
-        if received.held_bytes:
+    def _return_excess(self, received: Received, size: int) -> None:
+        """Return what was declared but did not arrive."""
+        excess = received.held_bytes - (size if size > SMALL else 0)
+        if excess > 0:
+            received.held_bytes -= excess
+            self._free(excess)
+
+    def release(self, received: Received, continuation: asyncio.Future[Any] | None = None) -> None:
+        """Count a request no longer: its call has been answered, and the task that continues it, if any, has ended."""
+        if not received.held_bytes:
+            return
+        if continuation is None or continuation.done():
             self._free(received.held_bytes)
+        else:
+            continuation.add_done_callback(lambda _: self._free(received.held_bytes))
 
     async def inflated(self, data: bytes) -> bytes:
         """Return a request without its caller's compression; raises ApiError if it is too large or damaged."""

@@ -150,7 +150,8 @@ class Forward:
         try:
             return await self._serve_body(call, incoming, received.pop())
         finally:
-            self._uploads.release(received)
+            self._uploads.release(received, call.continuation)
+            call.continuation = None  # its error would refer to the call: a cycle that keeps the request
 
     async def _serve_body(self, call: Call, incoming: Incoming, data: bytes) -> Reply:
         incoming.began_at = asyncio.get_running_loop().time()

@@ -194,9 +194,6 @@ class SyncGuildRoles:
             claim = await self._claims.claim(key, "", owner=owner, lease_s=LEASE_S)
         except BrokerError as error:
             raise errors.from_broker(error) from None
-        except asyncio.CancelledError:
-            await self._release(key, owner)  # Redis may have granted it although the reply was not received
-            raise
         if claim.state != "ours":
             text = "Another synchronization of this guild's roles is running; call again when it has ended."
             raise errors.refusal("ABORTED", "ALREADY_RUNNING", text, retry_after_s=LEASE_S)

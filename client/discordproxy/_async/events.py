@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import grpc
@@ -78,7 +79,8 @@ class AsyncEventStream:
     async def __aenter__(self) -> Self:
         """Subscribe now, so that no later event is missed. Otherwise the first iteration subscribes."""
         if not self._received:
-            await self._receive()
+            with suppress(StopAsyncIteration):  # the stream is closed: the iteration ends at once
+                await self._receive()
         return self
 
     async def __aexit__(

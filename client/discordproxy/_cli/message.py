@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import json_format
 
 from discordproxy._cli.io import CommandResult, read_stdin, text_of_argument, text_of_bytes
+from discordproxy._requests.checks import convert
 from discordproxy.client import DiscordClient
 from discordproxy.snowflakes import message_url
 
@@ -98,7 +99,7 @@ def _embeds(args: argparse.Namespace) -> list[dict[str, Any]]:
         file = args.embed_json.removeprefix("@")
         from_file = args.embed_json.startswith("@")
         text = text_of_bytes(Path(file).read_bytes(), file) if from_file else text_of_argument(args.embed_json)
-        embeds.append(json.loads(text))
+        embeds.append(convert("--embed-json", json.loads, text))
     if args.title or args.description:
         title, description = text_of_argument(args.title), text_of_argument(args.description)
         embeds.append({"title": title, "description": description})

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     import grpc
 
 
+def require_time(timeout: float | None) -> None:
+    """Raise DiscordProxyTimeoutError if the timeout is negative: nothing is sent."""
+    if timeout is not None and timeout < 0:
+        text = f"timeout: already exceeded when the call started ({timeout:g} seconds)"
+        error = DiscordProxyTimeoutError(GrpcStatusCode.DEADLINE_EXCEEDED, text)
+        error.sent = "no"
+        raise error
+
+
 class Attempts:
     """Tracks the deadline of a call and decides about retries.
 
@@ -40,11 +49,7 @@ class Attempts:
     def __init__(
         self, timeout: float | None, retries: int, *, repeatable: bool, add_hint: Callable[[Exception], None]
     ) -> None:
-        if timeout is not None and timeout < 0:
-            text = f"timeout: already exceeded when the call started ({timeout:g} seconds)"
-            error = DiscordProxyTimeoutError(GrpcStatusCode.DEADLINE_EXCEEDED, text)
-            error.sent = "no"
-            raise error
+        require_time(timeout)
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._retries = retries
         self._repeatable = repeatable

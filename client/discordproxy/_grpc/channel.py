@@ -111,6 +111,8 @@ def resolve_target(target: str) -> tuple[str, bool]:
         ValueError: gRPC would misread the target, or one channel cannot connect to all targets of the list.
     """
     targets = [part.strip() for part in target.split(",") if part.strip()]
+    if not targets:
+        raise ValueError(f"target: {target!r} contains no address")
     for part in targets:
         _check_form(part)
     if len(targets) == 1:

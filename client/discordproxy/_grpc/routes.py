@@ -14,6 +14,12 @@ def is_rpc(name: str) -> bool:
     return name in _METHODS and not _METHODS[name].server_streaming
 
 
+def request_name(rpc: str) -> str:
+    """Return the name of an RPC's request message."""
+    name: str = _METHODS[rpc].input_type.name
+    return name
+
+
 def is_read(rpc: str) -> bool:
     """Return whether an RPC only reads, so that a retry is always safe."""
     return rpc in _READS_WITHOUT_ROUTE or _METHODS[rpc].GetOptions().Extensions[route].WhichOneof("pattern") == "get"

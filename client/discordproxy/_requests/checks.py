@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +36,11 @@ def make(kind: Callable[Parameters, Made], *args: Parameters.args, **fields: Par
     maker: Callable[..., Made] = kind
     try:
         _check_texts(values)
+        _check_lists(maker, values)
         return maker(*args, **values)
     except WRONG as error:
-        raise ValueError(f"{_culprit(maker, values)}: {cause_of(error)}") from error
+        name = _culprit(maker, values)
+        raise ValueError(f"{name}: {_wrong_type(maker, name, values.get(name)) or cause_of(error)}") from error
 
 
 def _check_texts(values: dict[str, Any]) -> None:
@@ -42,6 +48,31 @@ def _check_texts(values: dict[str, Any]) -> None:
     for value in values.values():
         if isinstance(value, str) and not value.isascii():
             value.encode()
+
+
+def _check_lists(maker: Any, values: dict[str, Any]) -> None:
+    """Raise ValueError for a single text in place of a list: protobuf would take each character as an element."""
+    for name, value in values.items():
+        if isinstance(value, (str, bytes)) and name in _lists_of(maker):
+            raise ValueError(f"must be a list, not a single {type(value).__name__}")
+
+
+@cache
+def _lists_of(maker: Any) -> frozenset[str]:
+    """Return the names of the repeated fields of a message class."""
+    return frozenset(field.name for field in maker.DESCRIPTOR.fields if field.default_value == [])
+
+
+def _wrong_type(maker: Any, name: str, value: Any) -> str:
+    """Return the problem of a value that is no text or message, where protobuf's own words are about its internals."""
+    field = maker.DESCRIPTOR.fields_by_name.get(name)
+    elements = value if name in _lists_of(maker) and isinstance(value, Iterable) else [value]
+    for each in elements if field is not None else ():
+        if field.type == FieldDescriptor.TYPE_STRING and not isinstance(each, (str, bytes)):
+            return f"must be a text, not {type(each).__name__}"
+        if field.type == FieldDescriptor.TYPE_MESSAGE and not isinstance(each, (Message, Mapping)):
+            return f"must be a message {field.message_type.name} or a dictionary, not {type(each).__name__}"
+    return ""
 
 
 def _culprit(maker: Callable[..., object], values: dict[str, Any]) -> str:
@@ -52,6 +83,7 @@ def _culprit(maker: Callable[..., object], values: dict[str, Any]) -> str:
 def _fits(maker: Callable[..., object], name: str, value: object) -> bool:
     try:
         _check_texts({name: value})
+        _check_lists(maker, {name: value})
         maker(**{name: value})
     except WRONG:
         return False

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from discordproxy._requests.checks import convert
+from discordproxy._requests.checks import convert, to_json
 from discordproxy.discord_api_pb2 import Command
 
 if TYPE_CHECKING:
@@ -23,12 +23,13 @@ def declared_commands(request: SyncCommandsRequest, commands: Iterable[Command |
     """
     if isinstance(commands, str):
         convert("commands", json.loads, commands)
+        convert("commands", str.encode, commands)
         request.commands_json = commands
         return
     found = convert("commands", list, commands)
     if all(isinstance(command, Command) for command in found):
         request.commands.extend(found)
     elif all(isinstance(command, Mapping) for command in found):
-        request.commands_json = convert("commands", json.dumps, [dict(command) for command in found])
+        request.commands_json = to_json("commands", [dict(command) for command in found])
     else:
         raise ValueError("commands: must be Command messages or dicts in Discord's JSON, not both")

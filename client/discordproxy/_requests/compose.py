@@ -177,6 +177,8 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _all(name: str, conversion: Callable[[Any], Any], values: Any) -> list[Any]:
     """Return converted values; an error names the argument and the index."""
+    if isinstance(values, Mapping):
+        raise ValueError(f"{name}: must be a list, not a single {type(values).__name__}")  # noqa: TRY004 -- ValueError for every invalid argument
     return [convert(f"{name}[{index}]", conversion, value) for index, value in enumerate(items(name, values))]
 
 
@@ -202,10 +204,13 @@ def to_embed(embed: EmbedLike) -> Embed:
     """Return an embed, converted if it is a dictionary in the form of Discord's JSON.
 
     Raises:
+        TypeError: the value is neither.
         ValueError: the dictionary is not an embed.
     """
-    if not isinstance(embed, Mapping):
+    if isinstance(embed, Embed):
         return embed
+    if not isinstance(embed, Mapping):
+        raise TypeError(f"must be an Embed or a dictionary, not {type(embed).__name__}")
     from google.protobuf import json_format  # noqa: PLC0415 -- most programs do not use it; import is slow
 
     try:
@@ -215,7 +220,12 @@ def to_embed(embed: EmbedLike) -> Embed:
 
 
 def to_file(file: FileLike) -> File:
-    """Return a File from a path, a (name, bytes) tuple, an open binary file or a File."""
+    """Return a File from a path, a (name, bytes) tuple, an open binary file or a File.
+
+    Raises:
+        OSError: the file cannot be read.
+        TypeError: the value is none of these.
+    """
     if isinstance(file, File):
         return file
     from pathlib import Path  # noqa: PLC0415 -- keeps the import of the client fast
@@ -227,6 +237,9 @@ def to_file(file: FileLike) -> File:
     if isinstance(file, tuple):
         name, content = file
         return make(File, filename=name, content=content)
+    if not hasattr(file, "read"):
+        kinds = "a path, a tuple of name and bytes, an open binary file or a File"
+        raise TypeError(f"must be {kinds}, not {type(file).__name__}")
     return make(File, filename=Path(str(getattr(file, "name", "file"))).name, content=file.read())
 
 

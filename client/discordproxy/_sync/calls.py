@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from discordproxy._grpc.attempts import Attempts
-from discordproxy._grpc.routes import is_read, is_rpc
+from discordproxy._grpc.routes import is_read, is_rpc, request_name
 from discordproxy._requests.arguments import UNSET
 from discordproxy._requests.checks import seconds, whole_number
 from discordproxy._requests.compose import size_of, takes_effect_once, with_options
@@ -61,10 +61,12 @@ class Calls:
             The response message, including fields that other methods drop, such as `freshness`.
 
         Raises:
-            ValueError: the service has no such RPC.
+            ValueError: the service has no such RPC, or it has another type of request.
         """
         if not is_rpc(rpc):
             raise ValueError(f"rpc: the service has no unary RPC {rpc!r}")
+        if type(request).__name__ != request_name(rpc):
+            raise ValueError(f"request: {rpc} takes a {request_name(rpc)}, not {type(request).__name__}")
         method = getattr(self.stub, rpc)
         return self._read(method, request, **call) if is_read(rpc) else self._write(method, request, **call)
 

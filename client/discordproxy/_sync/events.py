@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import grpc
@@ -79,7 +80,8 @@ class EventStream:
     def __enter__(self) -> Self:
         """Subscribe now, so that no later event is missed. Otherwise the first iteration subscribes."""
         if not self._received:
-            self._receive()
+            with suppress(StopIteration):  # the stream is closed: the iteration ends at once
+                self._receive()
         return self
 
     def __exit__(

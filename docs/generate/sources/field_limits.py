@@ -26,6 +26,7 @@ def limits(message: Descriptor, short_name: str) -> dict[str, str]:
 def _text(field: FieldDescriptor, limit: Limit) -> str:
     parts = ["required" if limit.required else "", _range(field, limit)]
     parts.append(", ".join(f"`{choice}`" for choice in limit.choices))
+    parts.append("without whitespace at both ends" if limit.trimmed else "")
     parts.append(_FORMS.get(limit.form, limit.form.name.lower()) if limit.form else "")
     return "; ".join(filter(None, parts))
 

@@ -72,7 +72,7 @@ class Claims:
     async def claim(
         self, key: str, request: str, *, owner: str, lease_s: float, keeper: ClaimQuota | None = None
     ) -> Claim:
-        """Claim a key for this call, or return the state of the first call's claim.
+        """Claim a key for this call, or return the state of the first call's claim. A cancelled call claims nothing.
 
         Args:
             key: the caller's idempotency key, already made unique per method.
@@ -81,6 +81,17 @@ class Claims:
             lease_s: seconds without a renewal after which another call may claim the key, or gets the result in doubt.
             keeper: the application whose quota counts the key; None = not counted.
         """
+        try:
+            return await self._claim(key, request, owner=owner, lease_s=lease_s, keeper=keeper)
+        except asyncio.CancelledError:
+            with suppress(BrokerError):  # it then expires
+                # Redis may have granted it although the reply was not received.
+                await asyncio.shield(self.release(key, owner=owner, keeper=keeper))
+            raise
+
+    async def _claim(
+        self, key: str, request: str, *, owner: str, lease_s: float, keeper: ClaimQuota | None = None
+    ) -> Claim:
         with self._link.trace("redis claim"):
             return await self._run(key, ["claim", request, owner, int(lease_s * 1000), b""], keeper)
 
@@ -100,7 +111,7 @@ class Claims:
         while True:
             await asyncio.sleep(lease_s / 3)
             with suppress(BrokerError):  # there is time for another attempt before the lease ends
-                await self.claim(key, request, owner=owner, lease_s=lease_s)
+                await self._claim(key, request, owner=owner, lease_s=lease_s)
 
     async def mark_in_doubt(
         self, key: str, request: str, *, owner: str, result: bytes, lease_s: float, ttl_s: float

@@ -33,21 +33,25 @@ _COMPONENT_TYPES = (*range(1, 15), *range(17, 24))
 _MEDIA = form({"url": url, "proxy_url": url, "height": integer(0), "width": integer(0)})
 _EMBED = form(
     {
-        "title": text(256),
+        "title": text(256, trimmed=True),
         "type": text(),
-        "description": text(4096),
+        "description": text(4096, trimmed=True),
         "url": url,
         "timestamp": timestamp,
         "color": integer(0, 0xFFFFFF),
         "flags": integer(0),
-        "footer": form({"text": text(2048), "icon_url": url, "proxy_icon_url": url}),
+        "footer": form({"text": text(2048, trimmed=True), "icon_url": url, "proxy_icon_url": url}),
         "image": _MEDIA,
         "thumbnail": _MEDIA,
         "video": _MEDIA,
         "provider": form({"name": text(256), "url": url}),
-        "author": form({"name": text(256), "url": url, "icon_url": url, "proxy_icon_url": url}),
+        "author": form({"name": text(256, trimmed=True), "url": url, "icon_url": url, "proxy_icon_url": url}),
         "fields": items(
-            form({"name": text(256, 1), "value": text(1024, 1), "inline": boolean}, required=("name", "value")), 25
+            form(
+                {"name": text(256, trimmed=True), "value": text(1024, trimmed=True), "inline": boolean},
+                required=("name", "value"),
+            ),
+            25,
         ),
     }
 )

@@ -31,15 +31,16 @@ REQUIRED = failure("BASE_TYPE_REQUIRED", "This field is required")
 MAX_SNOWFLAKE = 2**63 - 1
 
 
-def text(max_length: int | None = None, min_length: int = 0) -> Check:
-    """Check a string by its length in code points."""
+def text(max_length: int | None = None, min_length: int = 0, *, trimmed: bool = False) -> Check:
+    """Check a string by its length in code points; `trimmed`: without whitespace at both ends."""
 
     def check(value: Any, _path: str, _unknown: UnknownReference) -> Json:
         if not isinstance(value, str):
             return failure("STRING_TYPE_CONVERT", "Could not interpret the value as string.")
-        if min_length and max_length is not None and not min_length <= len(value) <= max_length:
+        length = len(value.strip() if trimmed else value)
+        if min_length and max_length is not None and not min_length <= length <= max_length:
             return failure("BASE_TYPE_BAD_LENGTH", f"Must be between {min_length} and {max_length} in length.")
-        if max_length is not None and len(value) > max_length:
+        if max_length is not None and length > max_length:
             return failure("BASE_TYPE_MAX_LENGTH", f"Must be {max_length} or fewer in length.")
         return {}
 

@@ -168,7 +168,7 @@ def _text(limit: Limit) -> Check:
     form = _FORMS.get(limit.form) if limit.form else None
 
     def check(value: Any, path: str, problems: FieldErrors) -> None:
-        length = len(value)
+        length = len(value.strip() if limit.trimmed else value)
         if not limit.least <= length <= limit.most:
             problems.length(path, length, limit.least, limit.most)
         elif form is not None and value:

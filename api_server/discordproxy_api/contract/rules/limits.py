@@ -81,6 +81,7 @@ class Limit:
     Attributes:
         choices: the only values allowed, empty for any.
         required: the field must not be left out.
+        trimmed: the length of the text excludes whitespace at both ends, which Discord removes.
     """
 
     least: int = 0
@@ -88,10 +89,15 @@ class Limit:
     choices: tuple[int | str, ...] = ()
     form: Form | None = None
     required: bool = False
+    trimmed: bool = False
 
 
 def _required(least: int, most: int, form: Form | None = None) -> Limit:
     return Limit(least, most, form=form, required=True)
+
+
+def _trimmed(most: int) -> Limit:
+    return Limit(most=most, trimmed=True)
 
 
 def _choice(*choices: int | str, required: bool = False) -> Limit:
@@ -206,20 +212,20 @@ _EVENT: Mapping[str, Limit] = {
 
 _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     "Embed": {
-        "title": Limit(most=256),
-        "description": Limit(most=4096),
+        "title": _trimmed(256),
+        "description": _trimmed(4096),
         "url": _WEB_URL,
         "timestamp": _TIME,
         "color": Limit(0, _COLOR),
         "fields": Limit(most=25),
     },
-    "Embed.Footer": {"text": Limit(most=2048), "icon_url": _MEDIA_URL},
+    "Embed.Footer": {"text": _trimmed(2048), "icon_url": _MEDIA_URL},
     "Embed.Image": {"url": _MEDIA_URL, "description": Limit(most=4096)},
     "Embed.Thumbnail": {"url": _MEDIA_URL, "description": Limit(most=4096)},
     "Embed.Video": {"url": _MEDIA_URL, "description": Limit(most=4096)},
     "Embed.Provider": {"name": Limit(most=256), "url": _WEB_URL},
-    "Embed.Author": {"name": Limit(most=256), "url": _WEB_URL, "icon_url": _MEDIA_URL},
-    "Embed.Field": {"name": _required(1, 256), "value": _required(1, 1024)},
+    "Embed.Author": {"name": _trimmed(256), "url": _WEB_URL, "icon_url": _MEDIA_URL},
+    "Embed.Field": {"name": _trimmed(256), "value": _trimmed(1024)},  # both may be empty
     "AllowedMentions": {
         "parse": Limit(most=3, choices=("users", "roles", "everyone")),
         "users": Limit(most=100),

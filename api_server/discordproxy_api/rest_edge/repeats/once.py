@@ -58,7 +58,7 @@ class OnceRelay:
                 sending.cancel()
             else:
                 self._slow.write(slow)
-            self._background.start(self._keep_answer(sending, slow, call, fingerprint))
+            call.continuation = self._background.start(self._keep_answer(sending, slow, call, fingerprint))
             raise
         finally:
             value.drop()

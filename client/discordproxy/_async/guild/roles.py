@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from discordproxy._async.calls import AsyncCalls
+from discordproxy._grpc.attempts import require_time
 from discordproxy._requests.checks import choice, convert, items, make, seconds
 from discordproxy._requests.compose import fill, patch, split_call
 from discordproxy.discord_api_pb2 import (
@@ -186,7 +187,7 @@ class AsyncRoleCalls(AsyncCalls):
                 times that a member has one of these roles now.
             fresh: Read members and roles from Discord instead of the proxy's cache.
             reason: Reason for the audit log, up to 512 characters.
-            timeout: Seconds until the synchronization ends; None: when it is finished.
+            timeout: Seconds until the synchronization ends; None or 0: when it is finished.
 
         Returns:
             An iterator over the progress: `async for step in sync: ...`; `await sync.result()` returns the report.
@@ -208,11 +209,12 @@ class AsyncRoleCalls(AsyncCalls):
             fresh=fresh,
             reason=reason,
         )
-        return AsyncRoleSync(self, request, seconds("timeout", timeout))
+        return AsyncRoleSync(self, request, seconds("timeout", timeout) or None)
 
     def _start_sync(
         self, request: SyncGuildRolesRequest, timeout: float | None
     ) -> tuple[Any, AsyncIterator[SyncGuildRolesProgress]]:
+        require_time(timeout)
         metadata = (*self._metadata, ("x-request-id", os.urandom(8).hex()))
         with self._gate:
             call = self._stream_stub.SyncGuildRoles(request, timeout=timeout, metadata=metadata)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from discordproxy._grpc.attempts import require_time
 from discordproxy._requests.checks import choice, convert, items, make, seconds
 from discordproxy._requests.compose import fill, patch, split_call
 from discordproxy._sync.calls import Calls
@@ -185,7 +186,7 @@ class RoleCalls(Calls):
                 times that a member has one of these roles now.
             fresh: Read members and roles from Discord instead of the proxy's cache.
             reason: Reason for the audit log, up to 512 characters.
-            timeout: Seconds until the synchronization ends; None: when it is finished.
+            timeout: Seconds until the synchronization ends; None or 0: when it is finished.
 
         Returns:
             An iterator over the progress: `for step in sync: ...`; `sync.result()` returns the report.
@@ -207,11 +208,12 @@ class RoleCalls(Calls):
             fresh=fresh,
             reason=reason,
         )
-        return RoleSync(self, request, seconds("timeout", timeout))
+        return RoleSync(self, request, seconds("timeout", timeout) or None)
 
     def _start_sync(
         self, request: SyncGuildRolesRequest, timeout: float | None
     ) -> tuple[Any, Iterator[SyncGuildRolesProgress]]:
+        require_time(timeout)
         metadata = (*self._metadata, ("x-request-id", os.urandom(8).hex()))
         with self._gate:
             call = self._stream_stub.SyncGuildRoles(request, timeout=timeout, metadata=metadata)

@@ -12,8 +12,9 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError, invalid_field
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Repeat
+from discordproxy_api.contract.rules import limits
 from discordproxy_api.pipeline import idempotency as module
-from discordproxy_api.pipeline.idempotency import Idempotency, LogicalCall
+from discordproxy_api.pipeline.idempotency import Idempotency, LogicalCall, checked_key
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
@@ -95,6 +96,13 @@ async def test_another_request_is_invalid(world):
         "INVALID_ARGUMENT",
         "options.idempotency_key",
     )
+
+
+def test_a_key_has_the_length_that_the_contract_permits():
+    assert checked_key("k" * limits.IDEMPOTENCY_KEY, "Idempotency-Key")
+    with pytest.raises(ApiError) as refused:
+        checked_key("k" * (limits.IDEMPOTENCY_KEY + 1), "Idempotency-Key")
+    assert refused.value.fields[0].message == f"Must be {limits.IDEMPOTENCY_KEY} or fewer in length."
 
 
 async def test_keys_belong_to_an_app_and_an_rpc(world):
@@ -194,6 +202,19 @@ async def test_a_call_ends_with_its_caller_if_nothing_was_sent(world):
     assert world.runs == 2
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_call_that_ends_while_it_claims_its_key_leaves_the_key_free(world, monkeypatch, turns):
+    """The caller cancels in each phase of the claim, and calls again with the same key."""
+    monkeypatch.setattr(module, "LEASE_S", 600.0)  # no claim expires during the test
+    first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait()))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await world.idempotency.finish()
+    assert await asyncio.wait_for(world.ask(), 60) == b"answer"
+
+
 async def test_a_waiting_call_is_in_doubt(world):
     """The first call is still in a queue: it has no effect yet, but may have one at any time."""
     first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait(), repeat=Repeat.NEVER))
@@ -285,11 +306,11 @@ class CountingClaims(FakeClaims):
         super().__init__()
         self.owners, self.renewed = [], asyncio.Event()
 
-    async def claim(self, key, request, *, owner, lease_s, keeper=None):
+    async def _claim(self, key, request, *, owner, lease_s, keeper=None):
         self.owners.append(owner)
         if len(self.owners) > 3:
             self.renewed.set()
-        return await super().claim(key, request, owner=owner, lease_s=lease_s)
+        return await super()._claim(key, request, owner=owner, lease_s=lease_s)
 
 
 async def test_the_claim_is_renewed_while_the_work_lasts(monkeypatch):

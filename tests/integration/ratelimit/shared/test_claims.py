@@ -11,6 +11,7 @@ from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.redis.pool import MAX_CONNECTIONS
 from discordproxy_ratelimit.shared.claims import Claim, ClaimQuota, Claims
+from fakes.broker import FakeClaims
 from fakes.eventually import eventually
 from processes.redis_servers import Servers, blocking
 
@@ -54,6 +55,37 @@ async def test_a_note_can_be_read_beside_other_commands(notes: Claims, link: Red
 async def test_two_bots_do_not_read_each_others_notes(link: RedisLink, notes: Claims, key_prefix: str) -> None:
     await notes.set("dm", b"mine", ttl_s=60)
     assert await Claims(link, f"{{{key_prefix}:2}}:note:").get("dm") is None
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_claim_that_is_cancelled_leaves_the_key_free(notes: Claims, turns: int) -> None:
+    """Redis may have granted it, although its reply was not received."""
+    first = asyncio.create_task(notes.claim("k", "r", owner="a", lease_s=60))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("ours")
+
+
+async def test_a_renewal_that_is_cancelled_does_not_release_the_claim() -> None:
+    """The result is not stored yet when the block ends."""
+    renewing, released = asyncio.Event(), []
+
+    class SlowClaims(FakeClaims):
+        async def _claim(self, *_: object, **__: object) -> Claim:
+            renewing.set()
+            await asyncio.Event().wait()
+            return Claim("ours")
+
+        async def release(self, key: str, **_: object) -> None:
+            released.append(key)
+
+    async with SlowClaims().hold("k", "r", owner="a", lease_s=0.03):
+        await renewing.wait()
+        (renewal,) = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.wait([renewal])
+    assert released == []
 
 
 async def test_the_first_claim_is_ours_until_it_is_settled(notes: Claims) -> None:

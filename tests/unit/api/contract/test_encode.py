@@ -99,6 +99,12 @@ def test_discords_own_key_names():
     assert outgoing("BulkDeleteMessages", channel_id=1, message_ids=[3, 4]).body == {"messages": ["3", "4"]}
 
 
+def test_a_field_of_an_embed_is_sent_with_an_empty_name_and_value():
+    """Discord requires both keys."""
+    sent = outgoing("SendChannelMessage", channel_id=1, embeds=[pb.Embed(fields=[pb.Embed.Field()])])
+    assert sent.body == {"embeds": [{"fields": [{"name": "", "value": ""}]}]}
+
+
 def test_what_only_discord_fills_is_left_out_of_requests():
     echoed = pb.Embed(
         title="t", flags=5, image=pb.Embed.Image(url="u", proxy_url="p", proxy_icon_url="p", content_type="c")

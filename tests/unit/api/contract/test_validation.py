@@ -146,8 +146,33 @@ def test_the_words_are_discords():
     )
 
 
+SPACE = " \n\u00a0"
+PADDED = pb.Embed(
+    title="x" * 256 + SPACE,
+    description=SPACE + "x" * 4096,
+    footer=pb.Embed.Footer(text="x" * 100 + SPACE * 1000),
+    author=pb.Embed.Author(name=SPACE + "x" * 256 + SPACE),
+    fields=[pb.Embed.Field(name="x" * 256 + SPACE, value="x" * 1024 + SPACE)],
+)
+
+
+def test_whitespace_around_the_texts_of_an_embed_is_not_counted():
+    """Discord's documentation, "Embed Limits": leading and trailing whitespace is trimmed and not included."""
+    assert not problems("SendChannelMessage", Request(channel_id=1, embeds=[PADDED]))
+    longer = pb.Embed(title="x" * 257 + SPACE)
+    assert [each.path for each in problems("SendChannelMessage", Request(channel_id=1, embeds=[longer]))] == [
+        "embeds[0].title"
+    ]
+
+
+def test_a_field_of_an_embed_may_be_empty():
+    """Discord accepts it, as discord.js and hikari do (discord.js#10744)."""
+    empty = pb.Embed(fields=[pb.Embed.Field(), pb.Embed.Field(name=" ", value="\u200b")])
+    assert not problems("SendChannelMessage", Request(channel_id=1, embeds=[empty]))
+
+
 def test_all_problems_are_named_at_once_within_bounds():
-    fields = [pb.Embed.Field()] * 25
+    fields = [pb.Embed.Field(name="x" * 257, value="x" * 1025)] * 25
     found = problems("SendChannelMessage", Request(embeds=[pb.Embed(fields=fields)], nonce="x" * 26))
     assert found[0].path == "channel_id"
     assert {"nonce", "embeds[0].fields[0].name", "embeds[0].fields[0].value"} <= {problem.path for problem in found}

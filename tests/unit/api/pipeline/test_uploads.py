@@ -52,6 +52,25 @@ async def settle():
         await asyncio.sleep(0)
 
 
+async def test_a_request_counts_until_the_task_that_continues_its_call_has_ended():
+    gate, loop = Gate(), asyncio.get_running_loop()
+
+    async def arrives():
+        return b"x" * LARGE
+
+    received = await gate.uploads.receive(arrives)
+    continuation = loop.create_future()
+    gate.uploads.release(received, continuation)
+    await settle()
+    assert gate.held == LARGE
+    continuation.cancel()
+    await settle()
+    assert gate.held == 0
+    received = await gate.uploads.receive(arrives)
+    gate.uploads.release(received, continuation)
+    assert gate.held == 0
+
+
 async def test_small_requests_are_not_counted():
     gate, done = Gate(), asyncio.Event()
     tasks = [gate.start(SMALL, done) for _ in range(50)]
@@ -98,6 +117,19 @@ async def test_declared_ones_wait_in_line():
     done.set()
     await asyncio.gather(*first, *rest)
     assert (order, gate.held, gate.waiting) == ([0, 1, 2, 3], 0, 0)
+
+
+@pytest.mark.parametrize(("size", "held"), [(LARGE, LARGE), (SMALL, 0)])
+async def test_what_was_declared_but_did_not_arrive_is_free(size, held):
+    gate, done, other = Gate(), asyncio.Event(), asyncio.Event()
+    task = gate.start(size, done, declared=BUDGET)
+    await settle()
+    assert gate.held == held
+    other.set()
+    await gate.hold(LARGE, other, declared=LARGE)
+    done.set()
+    await task
+    assert gate.held == 0
 
 
 async def test_more_than_declared_needs_room_of_its_own():

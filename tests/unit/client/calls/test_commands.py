@@ -1,6 +1,7 @@
 """Declared commands as arguments, and the commands of the fake proxy."""
 
 import json
+import math
 
 import grpc
 import pytest
@@ -40,8 +41,8 @@ def test_commands_in_every_form(proxy, commands):
 
 @pytest.mark.parametrize(
     "commands",
-    [[SHOP, Command(**SHOP)], ["shop"], "{", 5, [{"name": {1}}]],
-    ids=["both", "texts", "no JSON", "a number", "no JSON inside"],
+    [[SHOP, Command(**SHOP)], ["shop"], "{", 5, [{"name": {1}}], [{"n": math.nan}], [{"n": "\ud800"}], '["\ud800"]'],
+    ids=["both", "texts", "no JSON", "a number", "no JSON inside", "NaN", "a surrogate", "a surrogate in JSON"],
 )
 def test_other_forms_are_errors(proxy, commands):
     with pytest.raises(ValueError, match=r"^commands: "):

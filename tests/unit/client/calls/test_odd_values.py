@@ -3,8 +3,10 @@
 import inspect
 import json
 import math
+from contextlib import suppress
 from datetime import timedelta
 from itertools import count
+from uuid import UUID
 
 import grpc
 import pytest
@@ -18,6 +20,7 @@ from discordproxy._requests import arguments as call_arguments
 from discordproxy._requests.checks import trimmed
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyException, DiscordProxyTimeoutError
+from discordproxy.discord_api_pb2 import GuildId
 from discordproxy.exceptions import to_discord_proxy_exception
 from discordproxy.testing import FakeDiscordProxy
 from discordproxy.tests.factories import create_rpc_error
@@ -130,6 +133,13 @@ def test_anything_as_an_argument(value):
         ({"priority": "urgent"}, "priority: must be one of normal, low, high; not 'urgent'"),
         ({"files": [("a", "text")]}, r"files\[0\]: content: expected bytes, str found"),
         ({"sticker_ids": ["a"]}, "sticker_ids: 'str' object"),
+        ({"content": 5}, "content: must be a text, not int"),
+        ({"idempotency_key": UUID(int=1)}, "idempotency_key: must be a text, not UUID"),
+        ({"embed": "x"}, "embed: must be an Embed or a dictionary, not str"),
+        ({"embeds": [None]}, r"embeds\[0\]: must be an Embed or a dictionary, not NoneType"),
+        ({"embeds": {"title": "x"}}, "embeds: must be a list, not a single dict"),
+        ({"files": [b"x"]}, r"files\[0\]: must be a path, .*, not bytes"),
+        ({"poll": "x"}, "poll: must be a message Poll or a dictionary, not str"),
         ({"timeout": "30"}, "timeout: must be a number of seconds, not the text '30'"),
         ({"max_wait": -1}, "max_wait: must not be negative"),
     ],
@@ -137,6 +147,34 @@ def test_anything_as_an_argument(value):
 def test_words(proxy, arguments, words):
     with pytest.raises(ValueError, match=words):
         DiscordClient().create_channel_message(1, **{"content": "x", **arguments})
+
+
+def test_a_single_text_is_no_list_of_texts(proxy):
+    """Protobuf would take each character as an element."""
+    client = DiscordClient()
+    for criterion in ("has", "link_hostname", "attachment_extension"):
+        with pytest.raises(ValueError, match=f"{criterion}: must be a list, not a single str"):
+            client.search_messages(1, "x", **{criterion: "file"})
+    with pytest.raises(ValueError, match="answers: must be a list, not a single str"):
+        builders.poll("Where?", "Jita")
+    with pytest.raises(ValueError, match="options: must be a list, not a single str"):
+        builders.StringSelect("where", "Jita")
+    assert not proxy.calls
+
+
+def test_a_poll_takes_texts_and_a_timedelta():
+    with pytest.raises(ValueError, match=r"answers\[1\]: must be a text, not NoneType"):
+        builders.poll("Where?", ["Jita", None])
+    with pytest.raises(ValueError, match="duration: must be a timedelta, not int"):
+        builders.poll("Where?", ["Jita"], duration=24)
+
+
+def test_a_call_by_name_takes_the_request_of_its_rpc(proxy):
+    """Another message with the same field numbers would be sent as if it were one."""
+    for request in (GuildId(guild_id=1), None, {"user_id": 1}):
+        with pytest.raises(ValueError, match="request: GetUser takes a GetUserRequest, not"):
+            DiscordClient().call("GetUser", request)
+    assert not proxy.calls
 
 
 @pytest.mark.parametrize("timeout", [math.inf, 1e12, 10**30, timedelta(days=400), 0, None, 0.0], ids=str)
@@ -148,6 +186,8 @@ async def test_no_deadline(timeout, where):
             client.get_guild_channels(1, **of_call)
         async with AsyncDiscordClient(proxy.address, **of_client) as client:
             await client.get_guild_channels(1, **of_call)
+        with DiscordClient(proxy.address) as client, suppress(DiscordProxyException):
+            client.sync_guild_roles(1, {2: [3]}, timeout=timeout).result()
         assert all(received.time_left > 1e15 for received in proxy.received)  # gRPC's word for no deadline
 
 
@@ -155,6 +195,9 @@ async def test_no_deadline(timeout, where):
 def test_time_that_is_over(proxy, timeout):
     with pytest.raises(DiscordProxyTimeoutError, match="timeout: already exceeded") as late:
         DiscordClient(timeout=timeout).create_channel_message(1, "x")
+    assert (late.value.sent, proxy.calls) == ("no", [])
+    with pytest.raises(DiscordProxyTimeoutError, match="timeout: already exceeded") as late:
+        DiscordClient().sync_guild_roles(1, {2: [3]}, timeout=timeout).result()
     assert (late.value.sent, proxy.calls) == ("no", [])
 
 

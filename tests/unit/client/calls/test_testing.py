@@ -151,6 +151,30 @@ def test_timeout(proxy, client, delivered):
     assert len(proxy.messages) == 1
 
 
+@pytest.mark.parametrize("delivered", [True, False])
+def test_timeout_of_a_role_synchronization(proxy, client, delivered):
+    guild = proxy.add_guild()
+    role, member = proxy.add_role(guild.id), proxy.add_member(guild.id, 5)
+    proxy.fail_timeout(rpc="SyncGuildRoles", delivered=delivered)
+    with pytest.raises(DiscordProxyTimeoutError):
+        client.sync_guild_roles(guild.id, {role.id: [5]}).result()
+    assert list(member.roles) == [role.id] * delivered
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_a_closed_stream_of_events_ends_at_once(proxy, client, asynchronous):
+    if asynchronous:
+        stream = AsyncDiscordClient().events()
+        stream.close()
+        async with stream:
+            assert [event async for event in stream] == []
+    else:
+        stream = client.events()
+        stream.close()
+        with stream:
+            assert list(stream) == []
+
+
 async def test_unreachable_is_repeated_without_waiting(proxy):
     proxy.fail_unreachable(times=3)
     await AsyncDiscordClient(retries=3).create_direct_message(1, "x")

@@ -181,7 +181,9 @@ class TestMessage:
     @pytest.mark.parametrize(
         ("arguments", "expected"),
         [
-            (["--embed-json", "{broken"], "Expecting property name"),
+            (["--embed-json", "{broken"], "--embed-json: Expecting property name"),
+            (["--embed-json", "[" * 100_000], "--embed-json: maximum recursion depth exceeded"),
+            (["--embed-json", "[1]"], "must be an Embed or a dictionary, not list"),
             (["--embed-json", '{"titel": "x"}'], 'has no field named "titel"'),
             (["--file", "no-such-file"], "No such file"),
             (["--target", "one:1,two:2"], "one DNS name"),

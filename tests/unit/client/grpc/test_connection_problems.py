@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from concurrent import futures
 from datetime import datetime, timezone
 
 import grpc
@@ -105,10 +106,24 @@ def test_files_of_certificates_that_are_none(tmp_path, content, words):
         client.get_guild_channels(1)
 
 
+def test_a_proxy_that_is_older_than_the_client():
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with pytest.raises(DiscordProxyGrpcError, match="upgrade the proxy, which is older than this client") as old:
+            DiscordClient(f"127.0.0.1:{port}").create_channel_message(1, "x")
+        assert (old.value.status, old.value.sent) == (grpc.StatusCode.UNIMPLEMENTED, "no")
+    finally:
+        server.stop(0)
+
+
 @pytest.mark.parametrize("scheme", ["http", "https", "grpc", "grpcs", "tcp"])
 def test_a_target_with_a_scheme(scheme):
     with pytest.raises(ValueError, match=r"target: .* must not have a scheme: use proxy.test:50051$"):
         DiscordClient(f"{scheme}://proxy.test:50051/path")
+    with pytest.raises(ValueError, match="target: ',' contains no address"):
+        DiscordClient(",")
     with pytest.raises(ValueError, match="must not have a scheme"):
         DiscordClient(["127.0.0.1:1", f"{scheme}://127.0.0.1:2"])
 
