@@ -14,7 +14,7 @@ class Renewals(Claims):
         self.seen: list[tuple[str, str, str, float]] = []
         self.enough = asyncio.Event()
 
-    async def claim(self, key: str, request: str, *, owner: str, lease_s: float) -> Claim:
+    async def _claim(self, key: str, request: str, *, owner: str, lease_s: float, keeper: object = None) -> Claim:
         self.seen.append((key, request, owner, lease_s))
         if len(self.seen) == 1:
             raise BrokerUnavailableError("Redis does not answer")
