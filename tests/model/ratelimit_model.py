@@ -227,7 +227,7 @@ class Model:
         return None, None if at is None else max(at, later or 0)
 
     def _charge(self, record: Record, bucket: str) -> None:
-        self.bucket(bucket).roll(self.now)
+        self.bucket(bucket).charged(self.now)
         if second := self.seconds.get(record.lane):
             second.sent(self.now, record.id)
 

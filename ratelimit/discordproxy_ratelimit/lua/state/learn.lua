@@ -36,7 +36,7 @@ end
 -- No answer, or one without numbers of this bucket: Discord may have counted it, so it is counted here.
 local function count_unseen(b)
   if not b.limit then return end
-  if b.leaky == '1' then
+  if leaks(b) then
     b.reset = math.max(b.reset, now) + b.step
     return
   end
@@ -82,7 +82,7 @@ end
 local function inherit(b, former_key)
   if b.limit then return end
   local former = bucket(former_key)
-  for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened', 'proven' }) do
+  for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened', 'proven', 'cautious' }) do
     b[name] = former[name]
   end
 end
@@ -91,9 +91,8 @@ end
 local function exhaust(b, retry_us)
   if not b.limit then
     b.limit, b.remaining, b.rid, b.reset, b.opened, b.step = 1, 0, 0, now + retry_us + GUARD, now, retry_us
-  elseif b.leaky == '1' then
-    b.reset = math.max(b.reset, now + retry_us + GUARD + (b.limit - 1) * b.step)
   else
     b.remaining, b.reset = 0, math.max(b.reset, now + retry_us + GUARD)
+    grow_cautious(b)
   end
 end
