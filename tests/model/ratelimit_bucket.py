@@ -10,6 +10,7 @@ SAME_RESET_MS = 5
 VAGUE_MS = 300
 LARGE, MAX_PROVEN = 10, 1000
 CAUTION_US, MORE_CAUTION_US = 10 * MINUTE, 60 * MINUTE
+FEW_IN_FLIGHT = 4
 
 
 def whole(value: float) -> int:
@@ -43,6 +44,15 @@ class Bucket:
         """A 429 has contradicted the numbers; until then only the Remaining of the newest answer counts."""
         return now < (self.cautious or 0)
 
+    def grow_cautious(self, now: int) -> None:
+        again = self.cautious is not None and now >= self.cautious
+        self.cautious = max(self.cautious or 0, now + (MORE_CAUTION_US if again else CAUTION_US))
+
+    def was_cautious(self, now: int, ago: int) -> bool:
+        """Whether a call that left so long ago did so with all the caution there is."""
+        lasts = (self.cautious or 0) - now
+        return lasts > 0 and ago < (MORE_CAUTION_US if lasts > CAUTION_US else CAUTION_US) - lasts
+
     def is_tried(self) -> bool:
         """A burst starts with one call, and grows with each answer."""
         return (self.limit or 0) > LARGE or (self.limit is not None and self.cautious is not None)
@@ -68,6 +78,8 @@ class Bucket:
         if self.is_tried() and infl >= max(1, self.proven // 2):
             return 0, None
         if self.is_cautious(now):
+            if infl >= FEW_IN_FLIGHT:
+                return 0, None
             free = max(self.remaining, 1) if infl == 0 and now >= self.reset else self.remaining - infl
             return (free, None) if free >= 1 else (0, self.reset if infl == 0 else None)
         if self.leaky:
@@ -151,8 +163,7 @@ class Bucket:
             self.limit, self.remaining, self.rid, self.reset, self.opened, self.step = 1, 0, 0, back, now, retry_us
         else:
             self.remaining, self.reset = 0, max(self.reset, back)
-            again = self.cautious is not None and now >= self.cautious
-            self.cautious = max(self.cautious or 0, now + (MORE_CAUTION_US if again else CAUTION_US))
+            self.grow_cautious(now)
 
     def told(self, now: int) -> str:
         """What a worker remembers of it, for a server that forgets."""

@@ -391,9 +391,16 @@ class Model:
         hash_ = self.routes.get(route, "")
         target = learned if hash_ == a.get("hash", "") else bucket
         self.bucket(target).heard(a["outcome"])
+        b, counted_apart = self.bucket(target), False
         if a["outcome"] == "exhausted":
-            self.bucket(target).exhaust(self.now, a["retry_us"])
-        elif a["outcome"] == "paused":
+            counted_apart = bool(a.get("hash")) and b.was_cautious(self.now, a["age_us"] + a["rtt_us"])
+            if not counted_apart:
+                b.exhaust(self.now, a["retry_us"])
+        if counted_apart:
+            b.grow_cautious(self.now)
+            b.heard("paused")
+            a = a | {"second": {"name": a["hash"], "limit": a["limit"], "after_us": a["after_us"]}}
+        if a["outcome"] == "paused" or counted_apart:
             pause = self.seconds.setdefault(lane, Second()).refused(self.now, a, entry)
             till = max(self.blocks.get(lane, (0, 0, 0))[0], self.now + pause)
             self.blocks[lane] = (till, 429, 0)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from discordproxy_ratelimit.route import route_of
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, SlidingWindow
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import fleet
@@ -105,3 +106,31 @@ def test_messages_of_a_channel_need_no_caution(valkey):
 
     assert run(story(), clock) <= 47.0
     assert discord.too_many == []
+
+
+@pytest.mark.parametrize("kind", [FixedWindow, Gcra])
+@pytest.mark.parametrize("limits", [(3, 30), (3, 5)], ids=str)
+def test_routes_that_share_a_hash_and_count_apart(valkey, kind, limits):
+    clock = VirtualClock()
+    add, remove = (
+        route_of(method, "/guilds/{guild_id}/bans/{user_id}", {"guild_id": "1"}) for method in ("PUT", "DELETE")
+    )
+    discord = discord_with(kind, 5, 5.0)
+    discord.hash_of, discord.counter_of = lambda _: "shared", lambda route: route.name
+    discord.limiter = lambda route: kind(limits[route.name == remove.name], 5.0)
+
+    async def story() -> list[int]:
+        async with fleet(valkey, discord, 2, clock=clock) as workers:
+            refused = []
+            for _ in range(3):
+                routes = [add] * 12 * limits[0] + [remove] * 12 * limits[1]
+                began, before = clock.now, len(discord.too_many)
+                sending = [workers.send(n % 2, route, n, tries=MANY) for n, route in enumerate(routes)]
+                assert await asyncio.gather(*sending) == [200] * len(routes)
+                assert clock.now - began <= 2.2 * 60.0  # as if they counted together
+                refused.append(len(discord.too_many) - before)
+            return refused
+
+    first, *later = run(story(), clock)
+    assert first <= 15  # a burst of the larger one grows to half of it
+    assert sum(later) <= 4

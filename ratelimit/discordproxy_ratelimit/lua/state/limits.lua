@@ -10,6 +10,7 @@ local LARGE = 10
 -- call alone, whose answer shows what is left. No limiter refuses calls that leave in this way. Afterwards the bucket is
 -- tried like a large one, so that a second surprise is a 429 or two; then it is cautious for longer.
 local CAUTION, MORE_CAUTION = 10 * MINUTE, 60 * MINUTE
+local FEW_IN_FLIGHT = 4
 
 local function is_cautious(b) return now < (b.cautious or 0) end
 local function leaks(b) return b.leaky == '1' and not is_cautious(b) end
@@ -17,6 +18,12 @@ local function leaks(b) return b.leaky == '1' and not is_cautious(b) end
 local function grow_cautious(b)
   local again = b.cautious and now >= b.cautious
   b.cautious = math.max(b.cautious or 0, now + (again and MORE_CAUTION or CAUTION))
+end
+
+-- Whether a call that left so long ago did so with all the caution there is.
+local function was_cautious(b, ago)
+  local lasts = is_cautious(b) and b.cautious - now
+  return lasts and ago < (lasts > CAUTION and MORE_CAUTION or CAUTION) - lasts
 end
 
 local function is_tried(b) return b.limit > LARGE or b.cautious end
@@ -30,6 +37,7 @@ local function available(b, l)
   if not b.limit then return (infl == 0) and 1 or 0, nil end
   if grows(b, infl) then return 0, nil end
   if is_cautious(b) then
+    if infl >= FEW_IN_FLIGHT then return 0, nil end
     local free = (infl == 0 and now >= b.reset) and math.max(1, b.remaining) or b.remaining - infl
     if free >= 1 then return free end
     return 0, infl == 0 and b.reset or nil
