@@ -47,6 +47,7 @@ class BucketState(NamedTuple):
     proven: int | None
     ends: int
     cautious: int | None = None
+    moved: int | None = None
 
 
 def account_state(packed: bytes) -> AccountState:

@@ -32,6 +32,7 @@ class Bucket:
     opened: float = 0
     proven: int = 0
     cautious: int | None = None
+    moved: int | None = None
     heads: dict[str, int] = field(default_factory=dict)
 
     def take_over(self, former: "Bucket") -> None:
@@ -52,6 +53,10 @@ class Bucket:
         """Whether a call that left so long ago did so with all the caution there is."""
         lasts = (self.cautious or 0) - now
         return lasts > 0 and ago < (MORE_CAUTION_US if lasts > CAUTION_US else CAUTION_US) - lasts
+
+    def is_mixed(self, now: int) -> bool:
+        """Its limit has changed lately: routes with one hash may count apart."""
+        return self.moved is not None and now - self.moved < MINUTE
 
     def is_tried(self) -> bool:
         """A burst starts with one call, and grows with each answer."""
@@ -142,6 +147,8 @@ class Bucket:
             self.remaining, self.reset, self.rid = remaining, reset, rid
         else:
             self._learn_more(remaining, reset, after, vague=vague)
+        if moved and self.limit is not None:
+            self.moved = now
         if moved:
             self.limit, self.step, self.period = limit, None, None
         self.step = min(max(self.step or least, least), most)
@@ -156,14 +163,17 @@ class Bucket:
             self.remaining, self.reset = min(self.remaining, remaining), min(self.reset, reset)
             self.leaky = self.leaky if vague else bool(self.leaky)
 
-    def exhaust(self, now: int, retry_us: int) -> None:
+    def exhaust(self, now: int, retry_us: int, *, leaks_indeed: bool) -> None:
         """A 429 of this very bucket: nothing before `retry_us`."""
         back = now + retry_us + GUARD_US
         if self.limit is None:
             self.limit, self.remaining, self.rid, self.reset, self.opened, self.step = 1, 0, 0, back, now, retry_us
+        elif leaks_indeed and self.leaky and not self.is_cautious(now):
+            self.reset = max(self.reset, back + (self.limit - 1) * self.step)
         else:
             self.remaining, self.reset = 0, max(self.reset, back)
-            self.grow_cautious(now)
+            if not leaks_indeed and self.limit > 1:
+                self.grow_cautious(now)
 
     def told(self, now: int) -> str:
         """What a worker remembers of it, for a server that forgets."""

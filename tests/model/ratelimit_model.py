@@ -391,16 +391,9 @@ class Model:
         hash_ = self.routes.get(route, "")
         target = learned if hash_ == a.get("hash", "") else bucket
         self.bucket(target).heard(a["outcome"])
-        b, counted_apart = self.bucket(target), False
         if a["outcome"] == "exhausted":
-            counted_apart = bool(a.get("hash")) and b.was_cautious(self.now, a["age_us"] + a["rtt_us"])
-            if not counted_apart:
-                b.exhaust(self.now, a["retry_us"])
-        if counted_apart:
-            b.grow_cautious(self.now)
-            b.heard("paused")
-            a = a | {"second": {"name": a["hash"], "limit": a["limit"], "after_us": a["after_us"]}}
-        if a["outcome"] == "paused" or counted_apart:
+            a = self._exhausted(self.bucket(target), a)
+        if a["outcome"] == "paused":
             pause = self.seconds.setdefault(lane, Second()).refused(self.now, a, entry)
             till = max(self.blocks.get(lane, (0, 0, 0))[0], self.now + pause)
             self.blocks[lane] = (till, 429, 0)
@@ -424,6 +417,17 @@ class Model:
             self.routes[route] = "-"
         elif a["outcome"] != "global":
             b.count_unseen(self.now)
+
+    def _exhausted(self, b: Bucket, a: dict[str, Any]) -> dict[str, Any]:
+        """The bucket is exhausted, or the route is counted apart: then the answer is that of a second limiter."""
+        mixed = b.is_mixed(self.now)
+        if a.get("hash") and mixed and b.was_cautious(self.now, a["age_us"] + a["rtt_us"]):
+            b.grow_cautious(self.now)
+            b.heard("paused")
+            return a | {"outcome": "paused", "second": {"name": a["hash"], **{n: a[n] for n in ("limit", "after_us")}}}
+        leaks_indeed = a["retry_us"] + 1000 < a.get("after_us", 0) and not mixed
+        b.exhaust(self.now, a["retry_us"], leaks_indeed=leaks_indeed)
+        return a
 
     def _learned_hash(self, route: str, a: dict[str, Any]) -> str:
         known, told, sent = self.routes.get(route), a["hash"], self.now - a["age_us"] - a["rtt_us"]

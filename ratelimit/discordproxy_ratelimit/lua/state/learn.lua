@@ -73,6 +73,7 @@ local function learn(b, a)
   else
     return -- an answer of an earlier window, late
   end
+  if limit_moved and b.limit then b.moved = now end
   if limit_moved then b.limit, b.step, b.period = a.limit, nil, nil end
   b.step = math.min(math.max(b.step or least, least), most)
   if b.leaky ~= '1' then b.period = math.max(b.period or 1, after) end
@@ -87,12 +88,17 @@ local function inherit(b, former_key)
   end
 end
 
--- A 429 of the bucket itself: nothing before `retry_us`.
-local function exhaust(b, retry_us)
+-- A 429 of the bucket itself: nothing before its `retry_us`. If all tokens are back only later, the bucket leaks as it
+-- should, and others use it; else it may be of another kind.
+local function exhaust(b, a)
+  local retry_us = a.retry_us
+  local leaks_indeed = a.after_us and retry_us + 1000 < a.after_us and not is_mixed(b)
   if not b.limit then
     b.limit, b.remaining, b.rid, b.reset, b.opened, b.step = 1, 0, 0, now + retry_us + GUARD, now, retry_us
+  elseif leaks_indeed and leaks(b) then
+    b.reset = math.max(b.reset, now + retry_us + GUARD + (b.limit - 1) * b.step)
   else
     b.remaining, b.reset = 0, math.max(b.reset, now + retry_us + GUARD)
-    grow_cautious(b)
+    if not leaks_indeed and b.limit > 1 then grow_cautious(b) end
   end
 end

@@ -26,6 +26,9 @@ local function was_cautious(b, ago)
   return lasts and ago < (lasts > CAUTION and MORE_CAUTION or CAUTION) - lasts
 end
 
+-- Answers of routes that share a hash but count apart show their limits in turn.
+local function is_mixed(b) return b.moved and now - b.moved < MINUTE end
+
 local function is_tried(b) return b.limit > LARGE or b.cautious end
 local function grows(b, infl) return is_tried(b) and infl >= math.max(1, math.floor((b.proven or 0) / 2)) end
 

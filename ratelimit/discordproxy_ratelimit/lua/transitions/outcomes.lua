@@ -8,9 +8,10 @@ local function pause(a, b, l)
   block(l.name, l.paused, 'paused', 429, 0)
 end
 
--- A 429 in spite of all caution: the bucket's numbers are those of other calls, so this lane is counted apart.
+-- A 429 in spite of all caution while limits change: the bucket's numbers are those of other routes, so this lane is
+-- counted apart. If its limit stays, others use the bucket.
 local function exhausted(a, b, l)
-  if not (a.hash and was_cautious(b, a.age_us + a.rtt_us)) then return exhaust(b, a.retry_us) end
+  if not (a.hash and is_mixed(b) and was_cautious(b, a.age_us + a.rtt_us)) then return exhaust(b, a) end
   grow_cautious(b)
   a.second = { name = a.hash, limit = a.limit, after_us = a.after_us }
   pause(a, b, l)
