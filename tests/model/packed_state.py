@@ -46,6 +46,8 @@ class BucketState(NamedTuple):
     opened: int | None
     proven: int | None
     ends: int
+    cautious: int | None = None
+    moved: int | None = None
 
 
 def account_state(packed: bytes) -> AccountState:

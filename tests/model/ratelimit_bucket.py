@@ -9,6 +9,8 @@ GUARD_US = 1000
 SAME_RESET_MS = 5
 VAGUE_MS = 300
 LARGE, MAX_PROVEN = 10, 1000
+CAUTION_US, MORE_CAUTION_US = 10 * MINUTE, 60 * MINUTE
+FEW_IN_FLIGHT = 4
 
 
 def whole(value: float) -> int:
@@ -29,19 +31,48 @@ class Bucket:
     period: float | None = None
     opened: float = 0
     proven: int = 0
+    cautious: int | None = None
+    moved: int | None = None
     heads: dict[str, int] = field(default_factory=dict)
 
     def take_over(self, former: "Bucket") -> None:
         """Start with the state under a former name."""
         self.limit, self.remaining, self.reset, self.rid = former.limit, former.remaining, former.reset, former.rid
         self.leaky, self.step, self.period, self.opened = former.leaky, former.step, former.period, former.opened
-        self.proven = former.proven
+        self.proven, self.cautious = former.proven, former.cautious
+
+    def is_cautious(self, now: int) -> bool:
+        """A 429 has contradicted the numbers; until then only the Remaining of the newest answer counts."""
+        return now < (self.cautious or 0)
+
+    def grow_cautious(self, now: int) -> None:
+        again = self.cautious is not None and now >= self.cautious
+        self.cautious = max(self.cautious or 0, now + (MORE_CAUTION_US if again else CAUTION_US))
+
+    def was_cautious(self, now: int, ago: int) -> bool:
+        """Whether a call that left so long ago did so with all the caution there is."""
+        lasts = (self.cautious or 0) - now
+        return lasts > 0 and ago < (MORE_CAUTION_US if lasts > CAUTION_US else CAUTION_US) - lasts
+
+    def is_mixed(self, now: int) -> bool:
+        """Its limit has changed lately: routes with one hash may count apart."""
+        return self.moved is not None and now - self.moved < MINUTE
+
+    def is_tried(self) -> bool:
+        """A burst starts with one call, and grows with each answer."""
+        return (self.limit or 0) > LARGE or (self.limit is not None and self.cautious is not None)
+
+    def charged(self, now: int) -> None:
+        """A call leaves: caution that is over starts a trial, and a window that is over is another one."""
+        if self.cautious and now >= self.cautious:
+            self.cautious, self.proven = 0, 0
+        self.roll(now)
 
     def heard(self, outcome: str) -> None:
-        """What a large bucket has let pass; a 429 of another limiter begins anew."""
+        """What a bucket that is tried has let pass; a 429 of another limiter begins anew."""
         if outcome == "paused":
             self.proven = 0
-        elif outcome == "answered" and (self.limit or 0) > LARGE:
+        elif outcome == "answered" and self.is_tried():
             self.proven = min(self.proven + 1, MAX_PROVEN)
 
     def available(self, now: int, infl: int) -> tuple[float, float | None]:
@@ -49,8 +80,13 @@ class Bucket:
         at: float | None = None
         if self.limit is None:
             return int(infl == 0), None
-        if self.limit > LARGE and infl >= max(1, self.proven // 2):
+        if self.is_tried() and infl >= max(1, self.proven // 2):
             return 0, None
+        if self.is_cautious(now):
+            if infl >= FEW_IN_FLIGHT:
+                return 0, None
+            free = max(self.remaining, 1) if infl == 0 and now >= self.reset else self.remaining - infl
+            return (free, None) if free >= 1 else (0, self.reset if infl == 0 else None)
         if self.leaky:
             free = math.floor((self.limit * self.step - max(0, self.reset - now)) / self.step) - infl
             at = max(now + 1, self.reset + (infl + 1 - self.limit) * self.step)
@@ -66,7 +102,7 @@ class Bucket:
         """Return a lower bound of the instant at which the k-th waiting call can be sent."""
         if self.limit is None:
             return now
-        if self.leaky:
+        if self.leaky and not self.is_cautious(now):
             return max(now, max(self.reset, now) + (infl + k - self.limit) * self.step)
         period, over = self.period or 0, 0 < self.reset <= now
         left = k + infl - (self.limit if over else self.remaining)
@@ -77,14 +113,14 @@ class Bucket:
 
     def roll(self, now: int) -> None:
         """A window whose end has passed is over; only an answer tells when the next one ends."""
-        if self.limit is not None and not self.leaky and 0 < self.reset <= now:
+        if self.limit is not None and not self.leaky and not self.is_cautious(now) and 0 < self.reset <= now:
             self.remaining, self.reset, self.opened = self.limit, 0, now
 
     def count_unseen(self, now: int) -> None:
         """A request without a readable answer may have been counted by Discord."""
         if self.limit is None:
             return
-        if self.leaky:
+        if self.leaky and not self.is_cautious(now):
             self.reset = max(self.reset, now) + self.step
             return
         self.roll(now)
@@ -111,6 +147,8 @@ class Bucket:
             self.remaining, self.reset, self.rid = remaining, reset, rid
         else:
             self._learn_more(remaining, reset, after, vague=vague)
+        if moved and self.limit is not None:
+            self.moved = now
         if moved:
             self.limit, self.step, self.period = limit, None, None
         self.step = min(max(self.step or least, least), most)
@@ -125,15 +163,17 @@ class Bucket:
             self.remaining, self.reset = min(self.remaining, remaining), min(self.reset, reset)
             self.leaky = self.leaky if vague else bool(self.leaky)
 
-    def exhaust(self, now: int, retry_us: int) -> None:
+    def exhaust(self, now: int, retry_us: int, *, leaks_indeed: bool) -> None:
         """A 429 of this very bucket: nothing before `retry_us`."""
         back = now + retry_us + GUARD_US
         if self.limit is None:
             self.limit, self.remaining, self.rid, self.reset, self.opened, self.step = 1, 0, 0, back, now, retry_us
-        elif self.leaky:
+        elif leaks_indeed and self.leaky and not self.is_cautious(now):
             self.reset = max(self.reset, back + (self.limit - 1) * self.step)
         else:
             self.remaining, self.reset = 0, max(self.reset, back)
+            if not leaks_indeed and self.limit > 1:
+                self.grow_cautious(now)
 
     def told(self, now: int) -> str:
         """What a worker remembers of it, for a server that forgets."""

@@ -227,7 +227,7 @@ class Model:
         return None, None if at is None else max(at, later or 0)
 
     def _charge(self, record: Record, bucket: str) -> None:
-        self.bucket(bucket).roll(self.now)
+        self.bucket(bucket).charged(self.now)
         if second := self.seconds.get(record.lane):
             second.sent(self.now, record.id)
 
@@ -392,8 +392,8 @@ class Model:
         target = learned if hash_ == a.get("hash", "") else bucket
         self.bucket(target).heard(a["outcome"])
         if a["outcome"] == "exhausted":
-            self.bucket(target).exhaust(self.now, a["retry_us"])
-        elif a["outcome"] == "paused":
+            a = self._exhausted(self.bucket(target), a)
+        if a["outcome"] == "paused":
             pause = self.seconds.setdefault(lane, Second()).refused(self.now, a, entry)
             till = max(self.blocks.get(lane, (0, 0, 0))[0], self.now + pause)
             self.blocks[lane] = (till, 429, 0)
@@ -417,6 +417,17 @@ class Model:
             self.routes[route] = "-"
         elif a["outcome"] != "global":
             b.count_unseen(self.now)
+
+    def _exhausted(self, b: Bucket, a: dict[str, Any]) -> dict[str, Any]:
+        """The bucket is exhausted, or the route is counted apart: then the answer is that of a second limiter."""
+        mixed = b.is_mixed(self.now)
+        if a.get("hash") and mixed and b.was_cautious(self.now, a["age_us"] + a["rtt_us"]):
+            b.grow_cautious(self.now)
+            b.heard("paused")
+            return a | {"outcome": "paused", "second": {"name": a["hash"], **{n: a[n] for n in ("limit", "after_us")}}}
+        leaks_indeed = a["retry_us"] + 1000 < a.get("after_us", 0) and not mixed
+        b.exhaust(self.now, a["retry_us"], leaks_indeed=leaks_indeed)
+        return a
 
     def _learned_hash(self, route: str, a: dict[str, Any]) -> str:
         known, told, sent = self.routes.get(route), a["hash"], self.now - a["age_us"] - a["rtt_us"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from model.ratelimit_bucket import SECOND
+from model.ratelimit_bucket import MINUTE, SECOND
 from model.ratelimit_steps import (
     Acquire,
     Adopt,
@@ -154,6 +154,23 @@ STORIES: dict[str, tuple[Any, ...]] = {
                 *[call(Sign("n")), Pass(40_000)] * 2,
             )
         ],
+    ),
+    "a 429 contradicts a bucket, and another one when it has been cautious for long": tuple(
+        step
+        for passes_us in (30 * SECOND, 11 * MINUTE, 3 * SECOND, 61 * MINUTE)
+        for step in (
+            call(*[Acquire(0)] * 4, *[Acquire(1)] * 3),
+            call(Complete(0, Says("exhausted", 429, 0, 3, 0, 400, 400_000, 400_000))),
+            Pass(400_000),
+            call(*[Serve(pick) for pick in range(4)]),
+            call(Complete(0, Says(hash=0, limit=3, remaining=2, rid_ms=700, after_us=300_000))),
+            call(*[Complete(pick, Says("unknown", 500)) for pick in range(2)]),
+            Pass(passes_us),
+            call(Sign("n")),
+            call(*[Acquire(0, major=1)] * 2, *[Acquire(0)] * 4),
+            call(*[Complete(pick) for pick in range(8)]),
+            Pass(4 * SECOND),
+        )
     ),
     "a replica takes over with old data": (
         call(Acquire(0)),

@@ -99,13 +99,15 @@ def test_a_hidden_limiter_changes_its_size(valkey, shows, after, calls):
     assert elapsed_s <= (90 if after == 2 else 330)  # it may take a minute to find out that there is more
 
 
-@pytest.mark.parametrize("remaining", [6, None], ids=["shows the route's bucket", "shows nothing"])
+@pytest.mark.parametrize(
+    "remaining", [6, 0, None], ids=["shows the route's bucket", "shows it as exhausted", "shows nothing"]
+)
 def test_a_sub_limit_is_kept_as_a_rate(valkey, remaining):
-    """A channel's name and topic, twice in ten minutes; its 429s show the bucket of the whole route, which has room."""
+    """A channel's name and topic, twice in ten minutes; its 429s show the bucket of the whole route."""
     name = route_of("PATCH", "/channels/{channel_id}", {"channel_id": "1"}, body_keys={"name"})
     other = route_of("PATCH", "/channels/{channel_id}", {"channel_id": "1"}, body_keys={"position"})
     sub_limit = Hidden(FixedWindow(2, 600.0), applies=lambda route: route == name)
-    if remaining:
+    if remaining is not None:
         sub_limit.shown = ("edit", 10, remaining, 1, 5.0)
     discord = discord_with(sub_limit, limiter=lambda _: FixedWindow(10, 15.0), hash_of=lambda _: "edit")
     clock = VirtualClock()

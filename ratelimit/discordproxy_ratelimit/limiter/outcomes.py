@@ -8,6 +8,8 @@ from discordproxy_ratelimit.route import Route
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 UNKNOWN_WEBHOOK = 10015
 DEFAULT_RETRY_S = 1.0
+LONGER_S = 5.0
+"""A 429 whose wait is at least twice the bucket's and so much longer is not the bucket's own."""
 
 
 def retry_after_s(answer: Answer) -> float:
@@ -32,9 +34,13 @@ def outcome_of(answer: Answer, bucket: str) -> str:
         return "unknown"
     if answer.scope in {"global", "shared"}:
         return "global" if answer.scope == "global" else "paused"
-    if answer.hash is None or answer.remaining > 0 or _has_another_hash(answer, bucket):
+    if answer.hash is None or answer.remaining > 0 or _has_another_hash(answer, bucket) or _outlasts_its_bucket(answer):
         return "paused"  # also without headers, which a known bucket would have sent
     return "exhausted"
+
+
+def _outlasts_its_bucket(answer: Answer) -> bool:
+    return retry_after_s(answer) > 2 * answer.reset_after_s + LONGER_S
 
 
 def _has_another_hash(answer: Answer, bucket: str) -> bool:

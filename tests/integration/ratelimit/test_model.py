@@ -98,7 +98,7 @@ steps = st.one_of(
     st.builds(Moves, routes, st.integers(0, len(HASHES) - 1)),
     st.builds(Bury, st.integers(0, len(WORKERS) - 1)),
     st.one_of(
-        st.builds(Pass, st.sampled_from([-SECOND, -20 * SECOND, MINUTE])),
+        st.builds(Pass, st.sampled_from([-SECOND, -20 * SECOND, MINUTE, 11 * MINUTE])),
         st.builds(Restart, st.booleans(), st.booleans()),
     ),
 )

@@ -36,7 +36,7 @@ end
 -- No answer, or one without numbers of this bucket: Discord may have counted it, so it is counted here.
 local function count_unseen(b)
   if not b.limit then return end
-  if b.leaky == '1' then
+  if leaks(b) then
     b.reset = math.max(b.reset, now) + b.step
     return
   end
@@ -73,6 +73,7 @@ local function learn(b, a)
   else
     return -- an answer of an earlier window, late
   end
+  if limit_moved and b.limit then b.moved = now end
   if limit_moved then b.limit, b.step, b.period = a.limit, nil, nil end
   b.step = math.min(math.max(b.step or least, least), most)
   if b.leaky ~= '1' then b.period = math.max(b.period or 1, after) end
@@ -82,18 +83,22 @@ end
 local function inherit(b, former_key)
   if b.limit then return end
   local former = bucket(former_key)
-  for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened', 'proven' }) do
+  for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened', 'proven', 'cautious' }) do
     b[name] = former[name]
   end
 end
 
--- A 429 of the bucket itself: nothing before `retry_us`.
-local function exhaust(b, retry_us)
+-- A 429 of the bucket itself: nothing before its `retry_us`. If all tokens are back only later, the bucket leaks as it
+-- should, and others use it; else it may be of another kind.
+local function exhaust(b, a)
+  local retry_us = a.retry_us
+  local leaks_indeed = a.after_us and retry_us + 1000 < a.after_us and not is_mixed(b)
   if not b.limit then
     b.limit, b.remaining, b.rid, b.reset, b.opened, b.step = 1, 0, 0, now + retry_us + GUARD, now, retry_us
-  elseif b.leaky == '1' then
+  elseif leaks_indeed and leaks(b) then
     b.reset = math.max(b.reset, now + retry_us + GUARD + (b.limit - 1) * b.step)
   else
     b.remaining, b.reset = 0, math.max(b.reset, now + retry_us + GUARD)
+    if not leaks_indeed and b.limit > 1 then grow_cautious(b) end
   end
 end

@@ -5,7 +5,32 @@
 -- the same calls. So a burst grows by half with each answer, and a 429 concerns few calls.
 local LARGE = 10
 
-local function grows(b, infl) return b.limit > LARGE and infl >= math.max(1, math.floor((b.proven or 0) / 2)) end
+-- A 429 of the bucket itself proves that its numbers mean something else than assumed, or that others use it. For a while
+-- it is then cautious: calls leave only as far as the Remaining of the newest answer covers them, and after its Reset one
+-- call alone, whose answer shows what is left. No limiter refuses calls that leave in this way. Afterwards the bucket is
+-- tried like a large one, so that a second surprise is a 429 or two; then it is cautious for longer.
+local CAUTION, MORE_CAUTION = 10 * MINUTE, 60 * MINUTE
+local FEW_IN_FLIGHT = 4
+
+local function is_cautious(b) return now < (b.cautious or 0) end
+local function leaks(b) return b.leaky == '1' and not is_cautious(b) end
+
+local function grow_cautious(b)
+  local again = b.cautious and now >= b.cautious
+  b.cautious = math.max(b.cautious or 0, now + (again and MORE_CAUTION or CAUTION))
+end
+
+-- Whether a call that left so long ago did so with all the caution there is.
+local function was_cautious(b, ago)
+  local lasts = is_cautious(b) and b.cautious - now
+  return lasts and ago < (lasts > CAUTION and MORE_CAUTION or CAUTION) - lasts
+end
+
+-- Answers of routes that share a hash but count apart show their limits in turn.
+local function is_mixed(b) return b.moved and now - b.moved < MINUTE end
+
+local function is_tried(b) return b.limit > LARGE or b.cautious end
+local function grows(b, infl) return is_tried(b) and infl >= math.max(1, math.floor((b.proven or 0) / 2)) end
 
 -- A request that is not answered yet may be counted by Discord at any moment until its answer, so a window that begins
 -- anew begins with all of them in it.
@@ -14,6 +39,12 @@ local function available(b, l)
   local infl = math.max(b.infl, l.infl) -- after a bucket has changed its name, the lane's calls in flight are in both
   if not b.limit then return (infl == 0) and 1 or 0, nil end
   if grows(b, infl) then return 0, nil end
+  if is_cautious(b) then
+    if infl >= FEW_IN_FLIGHT then return 0, nil end
+    local free = (infl == 0 and now >= b.reset) and math.max(1, b.remaining) or b.remaining - infl
+    if free >= 1 then return free end
+    return 0, infl == 0 and b.reset or nil
+  end
   if b.leaky == '1' then
     local backlog = math.max(0, b.reset - now)
     local free = math.floor((b.limit * b.step - backlog) / b.step) - infl
@@ -29,7 +60,7 @@ end
 -- A lower bound of the instant the k-th waiting call can leave; what lies behind the deadline is refused at once.
 local function eta(b, k)
   if not b.limit then return now end
-  if b.leaky == '1' then return math.max(now, math.max(b.reset, now) + (b.infl + k - b.limit) * b.step) end
+  if leaks(b) then return math.max(now, math.max(b.reset, now) + (b.infl + k - b.limit) * b.step) end
   local over = b.reset > 0 and now >= b.reset
   local left = k - (over and b.limit or b.remaining) + b.infl
   if left <= 0 then return now end
@@ -40,12 +71,13 @@ end
 
 -- A window whose end has passed is over: the next one is full, and only an answer shows when it ends.
 local function roll(b)
-  if b.limit and b.leaky ~= '1' and b.reset > 0 and now >= b.reset then
+  if b.limit and b.leaky ~= '1' and not is_cautious(b) and b.reset > 0 and now >= b.reset then
     b.remaining, b.reset, b.opened = b.limit, 0, now
   end
 end
 
 local function charge(b, l, id)
+  if b.cautious and b.cautious > 0 and now >= b.cautious then b.cautious, b.proven = 0, 0 end
   roll(b)
   b.infl, l.infl = b.infl + 1, l.infl + 1
   log_sent(l, id)

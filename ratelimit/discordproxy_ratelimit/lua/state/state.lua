@@ -3,19 +3,23 @@
 -- A bucket: limit, remaining, reset (us, an upper bound on our clock; 0 = a window whose end no answer has shown yet),
 -- rid (Discord's Reset in ms: identity and order, never a clock), leaky ('1', '0' or nil = not known), step (us per
 -- token of a leaky one), period (us of a fixed window), opened (us), infl (sent or about to be, not answered), heads,
--- proven (calls that a large one has let pass), ends (when its key expires). Packed in the order of `save_bucket`.
+-- proven (calls that a large one has let pass), ends (when its key expires), cautious (until when, us; 0 = no more, nil =
+-- never; see limits.lua), moved (when its limit last changed, us). Packed in the order of `save_bucket`.
 
 local function bucket(key)
   local b = buckets[key]
   if b then return b end
   local packed = redis.call('GET', key)
-  local life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven, ends
+  local life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven, ends, cautious,
+    moved
   if packed then
-    life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven, ends = cmsgpack.unpack(packed)
+    life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven, ends, cautious,
+      moved = cmsgpack.unpack(packed)
   end
   if life == run then
     b = { key = key, packed = packed, infl = infl, heads = heads, limit = limit, remaining = remaining, reset = reset,
-      rid = rid, leaky = leaky, step = step, period = period, opened = opened, proven = proven, ends = ends }
+      rid = rid, leaky = leaky, step = step, period = period, opened = opened, proven = proven, ends = ends,
+      cautious = cautious, moved = moved }
   else
     b = { key = key, packed = packed, infl = 0, heads = {}, ends = 0 }
   end
@@ -28,13 +32,13 @@ local function save_bucket(b)
     if b.packed then redis.call('UNLINK', b.key) end
     return
   end
-  local needed, ttl = math.max(b.reset or 0, now) + MINUTE + lease_us, nil
+  local needed, ttl = math.max(b.reset or 0, b.cautious or 0, now) + MINUTE + lease_us, nil
   if b.ends < needed then
     b.ends = math.floor(needed + MINUTE / 2)
     ttl = math.floor((b.ends - now) / 1000)
   end
   local packed = cmsgpack.pack(run, b.infl, b.heads, b.limit, b.remaining, whole(b.reset), b.rid, b.leaky,
-    whole(b.step), whole(b.period), b.opened, b.proven, b.ends)
+    whole(b.step), whole(b.period), b.opened, b.proven, b.ends, b.cautious, b.moved)
   if packed ~= b.packed then store(b.key, packed, ttl) end
 end
 

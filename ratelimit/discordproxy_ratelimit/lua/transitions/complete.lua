@@ -41,7 +41,7 @@ local function complete(item, k)
     count_unseen(b)
   end
   local target = (hash == a.hash) and learned or b
-  if target.limit and a.outcome == 'answered' and target.limit > LARGE then
+  if target.limit and a.outcome == 'answered' and is_tried(target) then
     target.proven = math.min((target.proven or 0) + 1, MAX_PROVEN)
   end
   outcomes[a.outcome](a, target, l)

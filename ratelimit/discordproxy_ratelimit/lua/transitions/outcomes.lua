@@ -1,15 +1,27 @@
 -- Part 14: effects of an answer beside its numbers: on the lane, on the account, on the route's bucket.
 local WEBHOOK_GONE, FORBIDDEN = 86400 * SECOND, MINUTE
 
+-- Shared scope, a sub-limit, another limiter: only this lane.
+local function pause(a, b, l)
+  b.proven = b.limit and 0 or nil
+  l.paused = math.max(l.paused, now + refused_by_second(l, a, l.ended))
+  block(l.name, l.paused, 'paused', 429, 0)
+end
+
+-- A 429 in spite of all caution while limits change: the bucket's numbers are those of other routes, so this lane is
+-- counted apart. If its limit stays, others use the bucket.
+local function exhausted(a, b, l)
+  if not (a.hash and is_mixed(b) and was_cautious(b, a.age_us + a.rtt_us)) then return exhaust(b, a) end
+  grow_cautious(b)
+  a.second = { name = a.hash, limit = a.limit, after_us = a.after_us }
+  pause(a, b, l)
+end
+
 local outcomes = {
   answered = function() end,
   unknown = function() end,
-  exhausted = function(a, b) exhaust(b, a.retry_us) end,
-  paused = function(a, b, l) -- shared scope, a sub-limit, another limiter: only this lane
-    b.proven = b.limit and 0 or nil
-    l.paused = math.max(l.paused, now + refused_by_second(l, a, l.ended))
-    block(l.name, l.paused, 'paused', 429, 0)
-  end,
+  exhausted = exhausted,
+  paused = pause,
   global = function(a)
     if now >= G.blocked then G.shrink, G.shrunk = G.shrink + 1, now end
     G.blocked = math.max(G.blocked, now + a.retry_us)
