@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from discordproxy_ratelimit.headers import Answer
+from discordproxy_ratelimit.redis.batch import MAX_DELAY_S
 from discordproxy_ratelimit.route import Route, route_of
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
@@ -252,6 +253,7 @@ def test_two_routes_that_share_a_bucket(valkey):
         async with fleet(valkey, discord, 3, clock=clock) as workers_:
             await workers_.send(0, add)
             await workers_.send(1, remove)
+            await asyncio.sleep(2 * MAX_DELAY_S)  # until the broker has the report of the last response
             began = clock.now
             await send_in_turn(workers_, [(add if n % 3 else remove, n) for n in range(40)])
             return clock.now - began

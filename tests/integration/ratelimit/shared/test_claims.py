@@ -157,9 +157,8 @@ async def test_only_one_of_many_is_first(notes: Claims) -> None:
 async def test_a_crowd_shares_few_connections_and_cancelled_commands_keep_none(
     valkey_server: Servers, key_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "discordproxy_ratelimit.redis.link.ANSWER_S", 60.0
-    )  # a busy machine takes its time for five hundred commands
+    # A busy machine takes its time for five hundred commands.
+    monkeypatch.setattr("discordproxy_ratelimit.redis.link.ANSWER_S", 60.0)
     async with contextlib.aclosing(connect(valkey_server.url, timeout_s=60)) as client:
         notes = Claims(RedisLink(client), f"{{{key_prefix}:1}}:note:")
         for _ in range(5):
