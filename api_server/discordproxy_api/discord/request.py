@@ -95,9 +95,8 @@ def read_json(body: bytes) -> Any:
         if len(body) > MAX_MENDED_BYTES:
             raise
         try:
-            text = json.dumps(
-                json.loads(body.decode("utf-8-sig")), ensure_ascii=False
-            )  # of bytes, it would read UTF-16
+            document = json.loads(body.decode("utf-8-sig"))  # of bytes, it would read UTF-16
+            text = json.dumps(document, ensure_ascii=False)
         except (ValueError, RecursionError):
             raise strict from None
         return json.loads(text.encode("utf-8", "replace"))
