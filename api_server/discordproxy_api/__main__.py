@@ -18,7 +18,6 @@ from discordproxy_api.bind_policy import PortTakenError, UnsafeBindError, bind_w
 from discordproxy_api.calls.call import call_facts
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting_provider
-from discordproxy_api.pipeline.access_log import ACCESS_LOGGER
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.gateway_metrics import GatewayMetrics
 from discordproxy_api.status.health import Probe
@@ -145,9 +144,7 @@ def main() -> None:
     """Run the process; an error that requires the operator ends it with one line."""
     streams.prepare()
     settings = load(ApiSettings)
-    logs.set_up(
-        settings.log_level, settings.log_format, secrets=settings.secrets, context=call_facts, deferred=ACCESS_LOGGER
-    )
+    logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets, context=call_facts)
     _return_large_blocks()
     if api_implementation.Type() != "upb":
         log.warning("protobuf runs without its C extension: translation is ten times slower")

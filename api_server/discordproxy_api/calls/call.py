@@ -207,5 +207,10 @@ def call_facts() -> dict[str, str]:
     call = CURRENT.get(None)
     if call is None:
         return {}
-    facts = {"rpc": call.rpc, "app": call.app, "request_id": call.request_id}
-    return facts | {"trace_id": call.trace_id} if call.trace_id else facts
+    return facts_of(call.rpc, call.app, call.request_id, call.trace_id)
+
+
+def facts_of(rpc: str, app: str, request_id: str, trace_id: str) -> dict[str, str]:
+    """Return the fields that identify a call in logs."""
+    facts = {"rpc": rpc, "app": app, "request_id": request_id}
+    return facts | {"trace_id": trace_id} if trace_id else facts

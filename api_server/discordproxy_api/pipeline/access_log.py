@@ -3,19 +3,62 @@
 import asyncio
 import logging
 import time
+from typing import NamedTuple
 
 from discordproxy_api.access import audit
 from discordproxy_api.access.log_budget import LogBudget
-from discordproxy_api.calls.call import Call, Status
+from discordproxy_api.calls.call import Call, Sent, Status, facts_of
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.principal import UNAUTHENTICATED
 from discordproxy_api.calls.recent_stats import NOT_FAILED, SHOWN, Failure
-from discordproxy_ratelimit.process.logs import FIELDS
+from discordproxy_ratelimit.process.logs import CALL, FIELDS, late_writer
 
 ACCESS_LOGGER = "discordproxy_api.access"
 
 log = logging.getLogger(ACCESS_LOGGER)
+
+
+class FinishedCall(NamedTuple):
+    """The facts of a line of the access log; `at` is Unix time."""
+
+    at: float
+    level: int
+    rpc: str
+    status: Status
+    reason: str
+    app: str
+    sent: Sent
+    requests: int
+    http: int
+    door: str
+    took_s: float
+    request_id: str
+    trace_id: str
+
+    def record(self) -> logging.LogRecord:
+        """Return the record of the line."""
+        outcome = f"{self.status} {self.reason}".rstrip()
+        http = f" http={self.http}" if self.http else ""
+        door = "" if self.door == "grpc" else f" door={self.door}"
+        facts = {"status": self.status, "reason": self.reason, "sent": self.sent, "requests": self.requests}
+        facts |= {"http": self.http, "door": self.door, "seconds": round(self.took_s, 6)}
+        text = (
+            f"{self.rpc} {outcome} app={self.app} sent={self.sent} requests={self.requests}{http}{door} "
+            f"{self.took_s:.3f} s [{self.request_id}]"
+        )
+        return logging.makeLogRecord(
+            {
+                "name": ACCESS_LOGGER,
+                "levelno": self.level,
+                "levelname": logging.getLevelName(self.level),
+                "msg": text,
+                "created": self.at,
+                "msecs": self.at % 1 * 1000,
+                FIELDS: facts,
+                CALL: facts_of(self.rpc, self.app, self.request_id, self.trace_id),
+            }
+        )
 
 
 class AccessLog:
@@ -35,6 +78,7 @@ class AccessLog:
         self._in_status = in_status
         self._audited = audited
         self._unauthenticated_lines = LogBudget()
+        self._write_late = late_writer(log)
 
     def begin(self) -> float:
         """Count a call as in progress; return the loop time."""
@@ -69,17 +113,7 @@ class AccessLog:
             log.warning("%d calls without a valid key were not logged: there were too many", left_out)
         return left_out is not None
 
-    def _write(self, call: Call, status: str, reason: str, took_s: float) -> None:
-        if not log.isEnabledFor(self._level):  # load balancers check the health every second
-            return
-        outcome = f"{status} {reason}".rstrip()
-        http = f" http={call.answer_status}" if call.answer_status else ""
-        door = "" if call.door == "grpc" else f" door={call.door}"
-        facts = {"status": status, "reason": reason, "sent": call.sent, "requests": call.attempts}
-        facts |= {"http": call.answer_status, "door": call.door, "seconds": round(took_s, 6)}
-        log.log(
-            self._level,
-            "%s %s app=%s sent=%s requests=%d%s%s %.3f s [%s]",
-            *(call.rpc, outcome, call.app, call.sent, call.attempts, http, door, took_s, call.request_id),
-            extra={FIELDS: facts},
-        )
+    def _write(self, call: Call, status: Status, reason: str, took_s: float) -> None:
+        if log.isEnabledFor(self._level):  # load balancers check the health every second
+            facts = call.rpc, status, reason, call.app, call.sent, call.attempts, call.answer_status, call.door, took_s
+            self._write_late(FinishedCall(time.time(), self._level, *facts, call.request_id, call.trace_id))

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+from typing import NamedTuple
 
 import pytest
 
@@ -69,8 +70,8 @@ def test_what_is_no_line_is_none(line: str) -> None:
     assert logs.read(line) is None
 
 
-class Written(logging.StreamHandler):
-    """Keeps formatted lines."""
+class Deferring(logs.DeferringHandler):
+    """Writes to a text."""
 
     def __init__(self) -> None:
         super().__init__(io.StringIO())
@@ -81,70 +82,78 @@ class Written(logging.StreamHandler):
         return [json.loads(line)["message"] for line in self.stream.getvalue().splitlines()]
 
 
-def deferring(context: logs.Context = dict[str, str]) -> tuple[Written, logging.Handler]:
-    written = Written()
-    return written, logs.DeferringHandler(written, "access", context)
+class Text(NamedTuple):
+    """A deferred line."""
 
+    text: str
+    args: tuple[object, ...] = ()
 
-def line(name: str, text: str) -> logging.LogRecord:
-    return logging.LogRecord(name, logging.INFO, "x.py", 1, text, (), None)
+    def record(self) -> logging.LogRecord:
+        return logging.LogRecord("access", logging.INFO, "x.py", 1, self.text, self.args, None)
 
 
 def test_deferred_lines_are_written_together_and_soon() -> None:
     async def finish() -> None:
-        written, handler = deferring()
+        handler = Deferring()
         for text in "ab":
-            handler.handle(line("access", text))
-        assert written.lines == []
+            handler.defer(Text(text))
+        assert handler.lines == []
         await asyncio.sleep(logs.MAX_DELAY_S * 1.01)
-        assert written.lines == ["a", "b"]
-        handler.handle(line("access", "c"))
+        assert handler.lines == ["a", "b"]
+        handler.defer(Text("c"))
         await asyncio.sleep(logs.MAX_DELAY_S * 1.01)
-        assert written.lines == ["a", "b", "c"]
+        assert handler.lines == ["a", "b", "c"]
 
     run(finish(), VirtualClock())
 
 
-def test_the_lines_of_other_loggers_are_written_at_once_and_in_order() -> None:
+def test_other_lines_are_written_at_once_and_in_order() -> None:
     async def finish() -> None:
-        written, handler = deferring()
-        handler.handle(line("access", "a"))
-        handler.handle(line("rest", "b"))
-        assert written.lines == ["a", "b"]
+        handler = Deferring()
+        handler.defer(Text("a"))
+        handler.handle(Text("b").record())
+        assert handler.lines == ["a", "b"]
 
     run(finish(), VirtualClock())
+
+
+def test_a_line_that_another_thread_writes_comes_after_the_deferred_ones() -> None:
+    async def finish() -> None:
+        handler = Deferring()
+        handler.defer(Text("a"))
+        await asyncio.to_thread(handler.handle, Text("b").record())
+        assert handler.lines == ["a", "b"]
+
+    asyncio.run(finish())
 
 
 def test_deferred_lines_are_bounded_and_written_at_the_end() -> None:
     async def finish() -> None:
-        written, handler = deferring()
+        handler = Deferring()
         for _ in range(logs.MAX_DEFERRED):
-            handler.handle(line("access", "a"))
-        assert len(written.lines) == logs.MAX_DEFERRED
-        handler.handle(line("access", "last"))
-        handler.close()
-        assert written.lines[-1] == "last"
+            handler.defer(Text("a"))
+        assert len(handler.lines) == logs.MAX_DEFERRED
+        handler.defer(Text("last"))
+        handler.flush()  # as `logging.shutdown`
+        assert handler.lines[-1] == "last"
 
     run(finish(), VirtualClock())
 
 
-def test_without_an_event_loop_no_line_is_deferred() -> None:
-    written, handler = deferring()
-    handler.handle(line("access", "a"))
-    assert written.lines == ["a"]
+def test_a_line_is_written_at_once_without_a_handler_that_defers(caplog) -> None:
+    with caplog.at_level(logging.INFO):
+        logs.late_writer(logging.getLogger("access"))(Text("a"))
+    assert caplog.messages == ["a"]
 
 
-def test_a_deferred_line_names_the_call_that_ran_when_it_was_logged() -> None:
-    running = {"request_id": "first"}
-
+def test_a_line_is_deferred_by_the_handler_of_the_process(monkeypatch) -> None:
     async def finish() -> None:
-        written, handler = deferring(lambda: dict(running))
-        written.setFormatter(logs.formatter("json", context=lambda: {"request_id": "another"}))
-        records = [line("access", "a")]
-        handler.handle(records[0])
-        running["request_id"] = "second"
-        assert json.loads(written.format(records[0]))["request_id"] == "first"
-        handler.close()
+        handler = Deferring()
+        monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler(), handler])
+        logs.late_writer(logging.getLogger("access"))(Text("a"))
+        assert handler.lines == []
+        handler.flush()
+        assert handler.lines == ["a"]
 
     run(finish(), VirtualClock())
 
@@ -156,15 +165,15 @@ def test_a_line_is_that_of_the_librarys_formatter(created):
     assert logs.formatter("human").format(one) == logging.Formatter(logs.FORMAT).format(one)
 
 
-def test_deferred_lines_are_written_at_once_and_a_bad_one_loses_no_other(monkeypatch):
+def test_a_bad_deferred_line_loses_no_other(monkeypatch):
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    stream = io.StringIO()
-    target = logging.StreamHandler(stream)
-    target.setFormatter(logs.formatter("human"))
-    handler = logs.DeferringHandler(target, "access", dict)
-    for each in (record("first"), record("%d", "none"), record("last")):
-        each.name = "access"
-        handler.buffer.append(each)
-    handler.flush()
-    handler.flush()
-    assert [line.rpartition(": ")[2] for line in stream.getvalue().splitlines()] == ["first", "last"]
+
+    async def finish() -> None:
+        handler = Deferring()
+        for each in (Text("first"), Text("%d", ("none",)), Text("last")):
+            handler.defer(each)
+        handler.flush()
+        handler.flush()
+        assert handler.lines == ["first", "last"]
+
+    run(finish(), VirtualClock())
