@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -38,6 +39,9 @@ IDLE_TURNS = 2
 MAX_GATHER_S = 0.002
 """A script call leaves after this time, however busy the event loop is."""
 
+MAX_CLOSE_S = 1.0
+"""Time for the last calls of a worker that stops."""
+
 CLOCK_ERROR_S = 0.001
 """A timer of uvloop can fire half a millisecond early."""
 
@@ -66,7 +70,7 @@ class BatchItem:
 
 
 class ScriptBatch:
-    """A queue of items and the task that empties it.
+    """A queue of items and the task that sends them.
 
     Args:
         run: sends up to `MAX_ITEMS` items and returns one reply per item; raises if the replies are missing.
@@ -93,6 +97,9 @@ class ScriptBatch:
         self._due_at = float("inf")
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_gathering = False
+        self._began_at = self._turned_at = 0.0
+        self._idle_turns = 0
 
     def mentioned(self) -> set[str]:
         """Return the ids of places and permits with a queued item or one in flight."""
@@ -128,8 +135,30 @@ class ScriptBatch:
     def send_now(self) -> None:
         """Send the queued items, if any, with the next call."""
         self._is_due = bool(self._items)
-        if self._is_due and self._task is None:
-            self._task = self._loop.create_task(self._send_all(), name="broker-batch")
+        if self._is_due and self._task is None and not self._is_gathering:
+            self._is_gathering = True
+            self._began_at = self._turned_at = self._clock()
+            self._idle_turns = -1  # the first look is no turn
+            self._gather()
+
+    def _gather(self) -> None:
+        """Send the items when the event loop has nothing else to do, or a call is full; after `MAX_GATHER_S`.
+
+        Called in each turn of the event loop: a task that sleeps would enter four functions a turn.
+        """
+        now = self._clock()
+        self._idle_turns = self._idle_turns + 1 if now - self._turned_at < IDLE_TURN_S else 0
+        self._turned_at = now
+        if (
+            self._idle_turns == IDLE_TURNS
+            or len(self._items) >= MAX_ITEMS
+            or self._delays_nothing
+            or now - self._began_at >= MAX_GATHER_S
+        ):
+            self._is_gathering = False
+            self._task = self._loop.create_task(self._send_items(), name="broker-batch")
+        else:
+            self._loop.call_soon(self._gather)
 
     def stop_delaying(self) -> None:
         """Send queued and later items without delay."""
@@ -154,24 +183,26 @@ class ScriptBatch:
         self.add(BatchItem([kind], []), hurry=True)
 
     async def close(self) -> None:
-        """Send the queued items and wait for the call in flight, at most a second, then stop."""
+        """Send the queued items and wait for their calls, at most `MAX_CLOSE_S`, then stop."""
         self.stop_delaying()
         if self._timer is not None:
             self._timer.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MAX_CLOSE_S):
+                while self._is_gathering or self._task is not None:
+                    await (asyncio.sleep(0) if self._task is None else asyncio.wait([self._task]))
         if self._task is not None:
-            task = self._task
-            await asyncio.wait([task], timeout=1)
-            await cancel(task)
+            await cancel(self._task)
 
-    async def _send_all(self) -> None:
+    async def _send_items(self) -> None:
         try:
-            while self._is_due:
-                await self._until_idle()
-                self._in_flight = self._next_items()
-                if self._in_flight:
-                    await self._send(self._in_flight)
+            self._in_flight = self._next_items()
+            if self._in_flight:
+                await self._send(self._in_flight)
         finally:
             self._task, self._in_flight = None, []
+        if self._is_due:
+            self.send_now()
 
     def _next_items(self) -> list[BatchItem]:
         items = list(islice(self._items, MAX_ITEMS))
@@ -183,18 +214,6 @@ class ScriptBatch:
                 self._items.popleft()
         self._in_front = max(0, self._in_front - len(items))
         return [item for item in items if not item.is_cancelled]
-
-    async def _until_idle(self) -> None:
-        """Wait until the event loop has nothing else to do, or a call is full; for at most `MAX_GATHER_S`."""
-        began = before = self._clock()
-        idle = 0
-        while len(self._items) < MAX_ITEMS and not self._delays_nothing and before - began < MAX_GATHER_S:
-            await asyncio.sleep(0)
-            now = self._clock()
-            idle = idle + 1 if now - before < IDLE_TURN_S else 0
-            if idle == IDLE_TURNS:
-                return
-            before = now
 
     async def _send(self, items: list[BatchItem]) -> None:
         try:
