@@ -99,7 +99,8 @@ def formatter(style: Style, *, secrets: Iterable[str] = (), context: Context = d
 class DeferringHandler(logging.StreamHandler[TextIO]):
     """Writes deferred lines together, at most `MAX_DELAY_S` late, and before each other line.
 
-    Made and written one by one, the lines of the access log were a tenth of a busy worker's CPU time; together, they are 4 %.
+    Made and written one by one, the lines of the access log were a tenth of a busy worker's CPU time; together, they
+    are 4 %.
     """
 
     def __init__(self, stream: TextIO) -> None:
