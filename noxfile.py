@@ -182,9 +182,9 @@ LIBRARIES = {
     "discord.js": "14",
     "@discordeno/rest": "21",
     "oceanic.js": "1",
-    "discordgo": "",
+    "discordgo": "v0.29.0",
 }
-"""Discord libraries: those with a version are packages of npm."""
+"""Discord libraries: those with a version are packages of npm, or a module of Go."""
 
 LIBRARIES_OF_CI = ("discord.py", "@discordjs/rest", "discord.js")
 
@@ -196,8 +196,6 @@ LIBRARIES_OF_CI = ("discord.py", "@discordjs/rest", "discord.js")
 )
 def libraries(session: nox.Session, library: str) -> None:
     """Run a Discord library against the REST port. The server runs in the environment that nox runs in."""
-    if library == "discordgo":
-        session.skip("it requires Go and its modules; its settings in docs/rest-port.md are not tested")
     folder = Path(".nox", "libraries", library.replace("/", "-")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -221,6 +219,8 @@ def libraries(session: nox.Session, library: str) -> None:
 
 def installed_library(session: nox.Session, library: str, folder: Path) -> str | Path:
     """Install a library into a folder; return what runs its programs. A library that is there is kept."""
+    if library == "discordgo":
+        return installed_discordgo(session, folder)
     if LIBRARIES[library]:
         interpreter = shutil.which("node") or session.skip("node is not installed")
         package = f"{library}@{LIBRARIES[library]}"
@@ -231,6 +231,19 @@ def installed_library(session: nox.Session, library: str, folder: Path) -> str |
     interpreter = folder / "bin" / "python"
     session.run(interpreter, "-m", "pip", "install", "--quiet", library, external=True)
     return interpreter
+
+
+def installed_discordgo(session: nox.Session, folder: Path) -> Path:
+    """Install discordgo; return what compiles a program together with the snippet in the folder, and runs it."""
+    go = shutil.which("go") or session.skip("Go is not installed")
+    Path(folder, "go.mod").write_text("module program\n")
+    with session.chdir(folder):
+        module = f"github.com/bwmarrin/discordgo@{LIBRARIES['discordgo']}"
+        session.run(go, "get", module, external=True, env={"HOME": str(folder)})  # as its program has
+    runner = Path(folder, "compile-and-run")
+    runner.write_text('#!/bin/sh\ncp "$1" program.go && go build -o program . && exec ./program\n')
+    runner.chmod(0o755)
+    return runner
 
 
 @nox.session(python=False)

@@ -20,6 +20,7 @@ PROGRAMS = {
     "@discordjs/rest": "use_discordjs_rest.mjs",
     "@discordeno/rest": "use_discordeno.mjs",
     "oceanic.js": "use_oceanic.mjs",
+    "discordgo": "use_discordgo.go",
 }
 
 BOTS = {"discord.py": "bot_discord_py.py", "discord.js": "bot_discordjs.mjs"}
@@ -102,7 +103,7 @@ def _report(library: Library, name: str, outcome: Outcome) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("library", choices=PROGRAMS | BOTS)
-    parser.add_argument("interpreter", help="python of the library's environment, or node")
+    parser.add_argument("interpreter", help="python of the library's environment, or what runs its program")
     parser.add_argument("--folder", default=".", help="where node finds the library", type=Path)
     parser.add_argument("--only", default="", help="scenarios whose name contains this text")
     parser.add_argument("--quick", action="store_true", help="a few short scenarios")

@@ -42,7 +42,7 @@ class Library:
     """How a library's program is run.
 
     Attributes:
-        interpreter: Python of the library's environment, or node.
+        interpreter: Python of the library's environment, node, or a program that compiles and runs.
         folder: where node finds the library.
     """
 
@@ -74,7 +74,8 @@ class Program:
         gateway: str = "",
     ) -> None:
         self._library = library
-        path = written(library.name, library.folder, base) if snippet else None
+        compiled = library.program.endswith(".go")  # with the snippet, which replaces the address of Discord
+        path = written(library.name, library.folder, base, waits=snippet) if snippet or compiled else None
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(library.folder),
@@ -85,7 +86,7 @@ class Program:
             "CHANNEL": CHANNEL_ID,
             "GUILD": GUILD_ID,
             "GATEWAY": gateway,
-            "SNIPPET": str(path or ""),
+            "SNIPPET": str(path or "") if snippet else "",
         }
         self._process: asyncio.subprocess.Process | None = None
 
