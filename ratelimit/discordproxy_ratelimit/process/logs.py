@@ -32,8 +32,8 @@ CALL = "call"
 MAX_DELAY_S = 0.05
 """Maximum delay of a deferred line."""
 
-MAX_DEFERRED = 500
-"""Number of deferred lines that are written even before that."""
+MAX_DEFERRED = 100
+"""Number of deferred lines that are written even before that: more would hold up the event loop for milliseconds."""
 
 _HUMAN = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)$")
 _LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
