@@ -239,3 +239,4 @@ class Outcome:
     dead: str
     hints: list[tuple[str, list[str]]]
     was_expired: bool
+    leases_last: int

@@ -47,7 +47,9 @@ class Model:
         pump, own = self._pump()
         self._close()
         late = sorted((end, name) for name, end in self.workers.items() if end <= self.now)
-        return Outcome(replies, self.grants, pump, own, late[0][1] if late else "", self.hints, self.was_expired)
+        leases_last = max(0, min(self.workers.values(), default=self.now) - self.now)
+        dead = late[0][1] if late else ""
+        return Outcome(replies, self.grants, pump, own, dead, self.hints, self.was_expired, leases_last)
 
     def _open(self, now: int, server: str, *, lost: bool, kept: bool) -> None:
         other_server = bool(self.server) and self.server != server and not kept

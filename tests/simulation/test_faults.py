@@ -22,6 +22,7 @@ from processes.fleet import Fleet, fleet
 from strategies.discord_limits import FakeDiscord, Hidden, around
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
+LEASE_SPARE = 1.125
 
 
 def message_in(channel: int) -> Route:
@@ -111,6 +112,37 @@ def test_worker_dies_at_any_moment(valkey, seed):
     assert len(labels) == len(set(labels))
     assert {label for label in range(45) if label % 3} <= set(labels)
     assert elapsed_s <= 45 * 1.0 + lease_s + 1
+
+
+@pytest.mark.parametrize("comes_after_s", [0.0, 2.5, 5.0, 7.5])
+@pytest.mark.parametrize("route", [message_in(1), role_in(1)], ids=["message", "role"])
+@pytest.mark.parametrize("dead", [1, 3], ids=["one dead worker", "three dead workers"])
+def test_a_call_behind_dead_workers_waits_until_their_leases_end(valkey, dead, route, comes_after_s):
+    clock = VirtualClock()
+    discord = FakeDiscord(latency=around(60.0, 0.0))
+    lease_s = 10.0
+
+    async def story() -> float:
+        async with fleet(valkey, discord, dead + 1, clock=clock, limits=Limits(lease_s=lease_s)) as workers:
+            others = [role_in(number + 2) for number in range(1, dead)]
+            held = [asyncio.create_task(workers.send(n, lane)) for n, lane in enumerate([*others, route])]
+            await asyncio.sleep(0.1)
+            for number in range(dead):
+                crash(workers, number)
+            died_at = clock.now
+            await asyncio.sleep(comes_after_s)
+            permit = await workers.brokers[-1].acquire(route, clock.now + 60)
+            waited_s = clock.now - died_at
+            permit.cancel()
+            for call in held:
+                call.cancel()
+            await asyncio.gather(*held, return_exceptions=True)
+            for broker in workers.brokers[:dead]:
+                await lay_out(broker)
+            del workers.brokers[:dead]
+            return waited_s
+
+    assert run(story(), clock) <= lease_s * LEASE_SPARE + 0.1
 
 
 def test_shared_limit_pauses_only_its_own_resource(valkey):
