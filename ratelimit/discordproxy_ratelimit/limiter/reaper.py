@@ -22,7 +22,7 @@ PAUSE_S = 0.5
 class Reaper:
     """Reaps one dead worker at a time; several workers may reap the same one without harm.
 
-    A call may wait for what a dead worker holds. So while calls wait, a script call follows each end of a lease; its reply
+    A call may wait for what a dead worker holds. While calls wait, a script call follows each end of a lease: its reply
     contains the dead worker.
 
     Args:
