@@ -15,6 +15,7 @@ from discordproxy_ratelimit.limiter.acquiring import REDIS_GRACE_S
 from discordproxy_ratelimit.permit import Permit
 from discordproxy_ratelimit.redis.link import PROBE
 from discordproxy_sandbox.limits.limits import Gcra
+from fakes.eventually import eventually
 from fakes.tapped_pipeline import TappedPipeline
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
 from model.packed_state import bucket_state, lane_state
@@ -178,8 +179,7 @@ async def waiting_call(workers: Fleet) -> tuple[Permit, asyncio.Task[Permit]]:
     """Return the permit that another call waits for, and that call; neither needs Redis for now."""
     held = await workers.brokers[0].acquire(message_in(1), workers.clock.now + 60)
     call = asyncio.ensure_future(workers.brokers[1].acquire(message_in(1), workers.clock.now + 60))
-    while not workers.brokers[1].waiting:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: workers.brokers[1].waiting == 1)
     await asyncio.sleep(0.1)
     return held, call
 
