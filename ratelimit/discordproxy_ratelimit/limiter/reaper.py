@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.limiter.acquiring import Dispatcher
@@ -67,16 +67,16 @@ class Reaper:
         if self._closed or (self._task is not None and not self._task.done()):
             return
         if dead:
-            self._start(self._reap(dead))
+            self._start(partial(self._reap, dead))
         elif self._in_doubt and self._loop.time() >= self._search_at:
-            self._start(self._end_lost())
+            self._start(self._end_lost)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         self._task = asyncio.create_task(self._then_look_again(work), name="broker-reaper")
 
-    async def _then_look_again(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _then_look_again(self, work: Callable[[], Awaitable[None]]) -> None:
         """Make a script call after the work, which reports the next dead worker: several may have died at once."""
-        await work
+        await work()
         again, self._look_again = self._look_again, False
         if again:
             self._look()
