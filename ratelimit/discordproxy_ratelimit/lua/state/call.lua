@@ -16,7 +16,8 @@
 -- returns {per item replies, grants for this worker, us until the next global slot or '', whether its permit is this
 --   worker's, a dead worker or '', hints published, whether this worker was counted as dead until now, us in which no
 --   further lease ends}
--- Complexity: O(log n) per item and grant, O(256) for a lane with a second limiter; nothing here loops over a queue.
+-- Complexity: O(log n) per item and grant, O(256) for a lane with a second limiter, O(8) for one in which several
+-- applications wait; nothing here loops over a queue.
 local SECOND, MINUTE = 1000000, 60000000
 local IN_FLIGHT = 1e17 -- score of a slot whose request is not answered yet
 
