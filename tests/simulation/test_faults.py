@@ -203,7 +203,7 @@ def test_what_another_limit_refused_has_spent_the_bucket(valkey, limiter):
     ("remaining", "reset_after_s", "retry_after_s"), [(6, 5.0, 583.0), (0, 5.0, 14.0), (0, 5.0, 6.5), (0, 300.0, 583.0)]
 )
 def test_sub_limit_leaves_the_rest_of_the_route_alone(valkey, remaining, reset_after_s, retry_after_s):
-    """Its 429 shows the bucket of the route, which gives its tokens back before the wait that the 429 requires is over."""
+    """Its 429 shows the bucket of the route, which is full again before the wait that the 429 requires is over."""
     clock = VirtualClock()
     discord = FakeDiscord(hash_of=lambda _: "edit", limiter=lambda _: FixedWindow(10, 15.0))
     rename = route_of("PATCH", "/channels/{channel_id}", {"channel_id": "1"}, body_keys={"name"})

@@ -9,8 +9,8 @@ UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 UNKNOWN_WEBHOOK = 10015
 DEFAULT_RETRY_S = 1.0
 LONGER_S = 1.1
-"""A 429 whose wait is by so much longer than the bucket's Reset-After is not the bucket's own, whose wait is never longer.
-`Retry-After` is in whole seconds, rounded up."""
+"""A 429 whose wait exceeds the bucket's Reset-After by more than this is not the bucket's own; `Retry-After` is in
+whole seconds, rounded up."""
 
 
 def retry_after_s(answer: Answer) -> float:
