@@ -13,13 +13,17 @@ from discordproxy_sandbox.world.world import Guild, World
 _LISTS_MEMBERS = 1 << 14 | 1 << 15
 """Flags of applications with the privileged intent for members, in at least, or in less than 100 guilds."""
 
+_NOT_IN_UPDATES = ("mute", "deaf")
+"""Fields that GUILD_MEMBER_UPDATE does not have (discord-api-docs#7125)."""
+
 
 def update(world: World, guild: Guild, user_id: str, changes: Json) -> Json:
     """Change a member and emit the event; return it with its user."""
     member = dict(guild.members.get(user_id) or {}) | changes
     guild.members.put(user_id, member)
     full = world.member(guild.id, user_id)
-    world.emit("GUILD_MEMBER_UPDATE", full | {"guild_id": guild.id}, guild.id)
+    event = {key: value for key, value in full.items() if key not in _NOT_IN_UPDATES}
+    world.emit("GUILD_MEMBER_UPDATE", event | {"guild_id": guild.id}, guild.id)
     return full
 
 
