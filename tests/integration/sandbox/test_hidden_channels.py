@@ -171,10 +171,3 @@ async def test_the_voice_channel_of_the_bot_and_the_category_of_a_visible_channe
     await gateway.send(4, {"guild_id": GUILD_ID, "channel_id": VOICE_CHANNEL, "self_mute": False, "self_deaf": False})
     await gateway.until("VOICE_STATE_UPDATE")
     assert [await listed(category.id), await listed(VOICE_CHANNEL)] == [True, True]
-
-
-async def test_an_update_of_a_member_has_no_voice_fields(world, gateway, call):
-    status, member = await call("PATCH", f"/guilds/{GUILD_ID}/members/{USER_ID}", json={"nick": "new"})
-    assert (status, {"mute", "deaf"} <= member.keys()) == (200, True)
-    event = await gateway.until("GUILD_MEMBER_UPDATE")
-    assert (event["nick"], {"mute", "deaf"} & event.keys()) == ("new", set())
