@@ -6,7 +6,7 @@ Source: the obfuscated channels of Discord's channel resource; mandatory since 1
 from typing import Any
 
 from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.world.permissions import VIEW_CHANNEL, bot_may
+from discordproxy_sandbox.world.permissions import VIEW_CHANNEL, bot_may, bot_may_all
 from discordproxy_sandbox.world.world import Channel, Guild, World
 
 CATEGORY = 4
@@ -34,6 +34,8 @@ def bot_sees(world: World, channel: Channel) -> bool:
 
 def hidden_channels(world: World, guild: Guild) -> set[str]:
     """Return the ids of the channels that the bot cannot see, without threads."""
+    if bot_may_all(world, guild):
+        return set()
     return {channel.id for channel in guild.plain_channels() if not bot_sees(world, channel)}
 
 
