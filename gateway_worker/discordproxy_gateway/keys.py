@@ -1,9 +1,12 @@
 """Names of the gateway worker's Redis keys. A hash tag per bot keeps each script in one cluster slot."""
 
+import re
 from dataclasses import dataclass
 
 ERAS_KEPT = 8
 """Ended eras whose streams subscribers may still read; an older cursor gets a gap. See `Keys.eras`."""
+
+_SLOT = re.compile(r"([0-9]+)-([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,12 @@ class Slot:
 
     def __str__(self) -> str:
         return f"{self.shard_id}-{self.shard_count}"
+
+    @classmethod
+    def of(cls, text: str) -> "Slot | None":
+        """Return the slot of its text; None if it is no slot."""
+        match = _SLOT.fullmatch(text)
+        return cls(int(match[1]), int(match[2])) if match else None
 
     def holds(self, guild_id: int) -> bool:
         """Whether Discord sends this guild's events here (Discord: gateway, sharding formula)."""

@@ -59,6 +59,9 @@ class Queue:
     def start_of(self, app: str) -> float:
         return max(self.floor(), self.finish.get(app, 0))
 
+    def has_apps_beside(self, app: str) -> bool:
+        return any(finish > self.v for other, finish in self.finish.items() if other != app)
+
     def floor(self) -> float:
         return self.v
 
@@ -239,3 +242,4 @@ class Outcome:
     dead: str
     hints: list[tuple[str, list[str]]]
     was_expired: bool
+    leases_last: int

@@ -14,7 +14,7 @@ from model.ratelimit_second import Second, Sent
 SAFETY_US, PROBE_US = 5 * SECOND, 10 * SECOND
 FORBIDDEN_US, WEBHOOK_GONE_US = MINUTE, 86_400 * SECOND
 SCHEDULED = 8
-FEW = 5
+FEW, LOOKED_AT = 5, 8
 RENEWED = 1.125  # leases that a renewal lasts, so that not each call renews
 ORDER = "nrocdxsag"
 
@@ -47,7 +47,9 @@ class Model:
         pump, own = self._pump()
         self._close()
         late = sorted((end, name) for name, end in self.workers.items() if end <= self.now)
-        return Outcome(replies, self.grants, pump, own, late[0][1] if late else "", self.hints, self.was_expired)
+        leases_last = max(0, min(self.workers.values(), default=self.now) - self.now)
+        dead = late[0][1] if late else ""
+        return Outcome(replies, self.grants, pump, own, dead, self.hints, self.was_expired, leases_last)
 
     def _open(self, now: int, server: str, *, lost: bool, kept: bool) -> None:
         other_server = bool(self.server) and self.server != server and not kept
@@ -157,6 +159,32 @@ class Model:
         owner = self.record(lane.early)
         return owner if owner and owner.state == "waiting" else None
 
+    def _ahead(self, lane: str) -> Record | None:
+        """The call of a lane that waits for a slot only."""
+        record = self.record(self.lane(lane).line)
+        return record if record and record.state == "global" else None
+
+    def _is_behind_other_app(self, record: Record) -> bool:
+        ahead, owner = self._ahead(record.lane), self._early(self.lane(record.lane))
+        if ahead is None or record.early_turn is not None or record.exempt or record.returned or record.restored:
+            return False
+        turn = self.line.next_turn(record)
+        return ahead.app != record.app and turn < ahead.score and (owner is None or turn < owner.early_turn)
+
+    def _hasten_line(self, head: Record) -> None:
+        """A call behind another app's call has its turn from now on: the head, or one of the first of another app."""
+        record, ahead, lane = head, self._ahead(head.lane), self.lane(head.lane)
+        if ahead and head.early_turn is None and head.app == ahead.app and lane.has_apps_beside(head.app):
+            others = (
+                each
+                for each in self.waiting(head.lane)[1 : LOOKED_AT + 1]
+                if each.early_turn is not None or each.app != ahead.app
+            )
+            record = next(others, head)
+        if self._is_behind_other_app(record):
+            record.early_turn = self.line.turn(record)
+        self._hasten(record)
+
     def _hasten(self, record: Record) -> None:
         """The call of the lane that waits for a slot takes over the turn of this waiting call, if it has one."""
         lane, turn = self.lane(record.lane), record.early_turn
@@ -259,7 +287,7 @@ class Model:
             if at is None and self._may_be_scheduled(record, later, ahead):
                 at, ahead = later, ahead + 1
             if at is None:
-                self._hasten(record)
+                self._hasten_line(record)
                 held_back = self._is_held_back(lane)
                 return self._come_back(record, later), self._earlier_lane(
                     bucket, lane, behind=True
@@ -309,6 +337,7 @@ class Model:
             self._charge(record, bucket)
             self._to_global(record, self.now)
         else:
+            few = few or self._is_behind_other_app(record)
             record.early_turn = self.line.turn(record) if few else None
             self.lane(lane).place(record, single=single)
             after, _ = self._serve(lane, bucket)

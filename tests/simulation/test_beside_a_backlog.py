@@ -79,6 +79,41 @@ def test_a_call_passes_a_backlog_for_the_same_channels(valkey, priority, apps):
     assert max(waits) <= (apps + 1) * (SPACING_S + RTT_S), waits
 
 
+@pytest.mark.parametrize("weight", [1, 5])
+@pytest.mark.parametrize("apps", [1, 2])
+def test_many_calls_of_an_application_pass_a_backlog_for_the_same_channels(valkey, apps, weight):
+    """It gets its share of the global limit, though each of its calls has calls of others ahead of it."""
+    clock, discord = VirtualClock(), discord_of("leaky")
+    names = [f"bulk {n}" for n in range(apps)]
+    channels, shop_channels, each = 800, range(703, 723), 3
+
+    async def shop(workers: Any, channel: int) -> None:
+        await workers.send(1, message_in(channel), "shop", caller=Caller("shop"))
+
+    async def story() -> float:
+        async with fleet(valkey, discord, 2, clock=clock) as workers:
+            bulk = [
+                asyncio.create_task(
+                    workers.send(n % 2, message_in(n % channels), "bulk", caller=Caller(app, weight=weight))
+                )
+                for n, app in zip(range(3 * channels), itertools.cycle(names), strict=False)
+            ]
+            await asyncio.sleep(1.5)
+            began = clock.now
+            calls = [asyncio.create_task(shop(workers, 10_000 + n)) for n in range(8)]
+            calls += [asyncio.create_task(shop(workers, channel)) for _ in range(each) for channel in shop_channels]
+            await asyncio.gather(*calls)
+            shop_s = clock.now - began
+            await asyncio.gather(*bulk)
+            return shop_s
+
+    share = 1 / (1 + apps * weight)
+    assert run(story(), clock) <= (8 + each * len(shop_channels)) / (50 * share) * 1.15 + 1.5
+    assert discord.too_many == []
+    bulk_till = max(arrival.at for arrival in discord.arrivals if arrival.label == "bulk")
+    assert bulk_till - discord.arrivals[0].at <= len(discord.arrivals) / 50 / 0.95
+
+
 def test_a_backlog_of_one_application_still_leaves_in_bursts(valkey):
     """Evenly spaced slots cost up to a second at the end; nobody needs them here."""
     clock, discord = VirtualClock(), discord_of("leaky")

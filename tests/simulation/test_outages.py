@@ -10,9 +10,12 @@ import redis
 from redis import exceptions
 
 from discordproxy_ratelimit.broker import Limits
-from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailableError
+from discordproxy_ratelimit.limiter.acquiring import REDIS_GRACE_S
+from discordproxy_ratelimit.permit import Permit
 from discordproxy_ratelimit.redis.link import PROBE
 from discordproxy_sandbox.limits.limits import Gcra
+from fakes.eventually import eventually
 from fakes.tapped_pipeline import TappedPipeline
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
 from model.packed_state import bucket_state, lane_state
@@ -170,3 +173,45 @@ def test_every_channel_sends_again_soon_after_a_refusing_server(valkey, monkeypa
     assert len(again) == CHANNELS
     assert left == {}
     assert discord.too_many == []
+
+
+async def waiting_call(workers: Fleet) -> tuple[Permit, asyncio.Task[Permit]]:
+    """Return the permit that another call waits for, and that call; neither needs Redis for now."""
+    held = await workers.brokers[0].acquire(message_in(1), workers.clock.now + 60)
+    call = asyncio.ensure_future(workers.brokers[1].acquire(message_in(1), workers.clock.now + 60))
+    await eventually(lambda: workers.brokers[1].waiting == 1)
+    await asyncio.sleep(0.1)
+    return held, call
+
+
+def test_a_call_that_only_waits_fails_as_soon_as_redis_is_gone(own_valkey):
+    clock = VirtualClock()
+
+    async def story() -> float:
+        async with fleet(own_valkey.url, FakeDiscord(), 2, clock=clock) as workers:
+            held, call = await waiting_call(workers)
+            own_valkey.stop()
+            gone_at = clock.now
+            with pytest.raises(BrokerUnavailableError):
+                await call
+            held.cancel()
+            return clock.now - gone_at
+
+    assert run(story(), clock) == pytest.approx(REDIS_GRACE_S, abs=0.1)
+
+
+def test_a_call_that_only_waits_outlives_a_restart_of_redis(own_valkey):
+    clock = VirtualClock()
+
+    async def story() -> float:
+        async with fleet(own_valkey.url, FakeDiscord(), 2, clock=clock) as workers:
+            held, call = await waiting_call(workers)
+            own_valkey.stop()
+            own_valkey.start()
+            gone_at = clock.now
+            await asyncio.sleep(0.1)
+            held.cancel()
+            (await call).cancel()
+            return clock.now - gone_at
+
+    assert run(story(), clock) < 3

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
-from discordproxy._cli.io import CommandResult, read_stdin, text_of_argument, text_of_bytes
+from discordproxy._cli.io import CommandResult, read_stdin, read_text, text_of_argument
 from discordproxy.client import DiscordClient
 from discordproxy.discord_api_pb2 import Command, SyncCommandsResponse
 
@@ -89,7 +88,7 @@ def _sync(client: DiscordClient, args: argparse.Namespace) -> CommandResult:
     if len(args.names) != 1:
         raise ValueError("sync takes one file; - for standard input")
     path = args.names[0]
-    text = read_stdin() if path == "-" else text_of_bytes(Path(path).read_bytes(), path)
+    text = read_stdin() if path == "-" else read_text(path)
     found = client.sync_commands(text, guild_id=args.guild, dry_run=args.dry_run, take_over=args.take_over)
     if args.json:
         return CommandResult(0, _json(_as_json(found)), done=not args.dry_run)

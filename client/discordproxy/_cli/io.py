@@ -6,7 +6,13 @@ import contextlib
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import NamedTuple
+
+from discordproxy._requests.reading import read_within
+
+MAX_INPUT_BYTES = 32 * 1024 * 1024
+"""The largest request that the proxy accepts by default."""
 
 _BROKEN_PIPE = errno.EPIPE
 
@@ -80,13 +86,30 @@ def text_of_bytes(content: bytes, source: str) -> str:
         return content.decode("utf-8-sig", "replace")
 
 
-def read_stdin() -> str:
+def read_stdin(limit: int = MAX_INPUT_BYTES, limit_text: str = "32 MiB, the largest request") -> str:
     """Return the text of standard input.
 
+    Args:
+        limit: Maximum number of bytes.
+        limit_text: The limit, for the error.
+
     Raises:
-        ValueError: standard input is closed.
+        ValueError: Standard input is closed, or has more.
     """
     if sys.stdin is None:
         raise ValueError("no text: standard input is closed")
-    binary = getattr(sys.stdin, "buffer", None)
-    return text_of_bytes(binary.read(), "standard input") if binary else sys.stdin.read()
+    excess = f"standard input has more than {limit_text}"
+    content = read_within(getattr(sys.stdin, "buffer", sys.stdin), limit, excess)
+    return text_of_bytes(content, "standard input") if isinstance(content, bytes) else content
+
+
+def read_text(path: str) -> str:
+    """Return the text of a file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It has more than the largest request.
+    """
+    with Path(path).open("rb") as file:
+        content = read_within(file, MAX_INPUT_BYTES, f"{path} has more than 32 MiB, the largest request")
+    return text_of_bytes(content, path)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
-from discordproxy._cli.io import CommandResult, read_stdin, text_of_argument, text_of_bytes
+from discordproxy._cli.io import CommandResult, read_stdin, read_text, text_of_argument
 from discordproxy._requests.checks import convert
 from discordproxy.client import DiscordClient
 from discordproxy.snowflakes import message_url
 
 if TYPE_CHECKING:
     import argparse
+
+MAX_TEXT_BYTES = 16 * 1024
+"""More bytes than 2000 characters take; the proxy counts the characters."""
 
 EXAMPLES = """\
 examples:
@@ -85,8 +87,15 @@ def run(args: argparse.Namespace) -> CommandResult:
 def _content(args: argparse.Namespace) -> str:
     described = args.title or args.description or args.embed_json or args.file
     if args.content == "-" or (args.content is None and not described and not _at_terminal()):
-        return read_stdin().rstrip("\n")
+        return _text_of_stdin(args.overflow).rstrip("\n")
     return text_of_argument(args.content or "")
+
+
+def _text_of_stdin(overflow: str) -> str:
+    if overflow != "error":
+        return read_stdin()
+    limit = "2000 characters, the limit of a message; --overflow split, truncate or file sends longer texts"
+    return read_stdin(MAX_TEXT_BYTES, limit)
 
 
 def _at_terminal() -> bool:
@@ -98,7 +107,7 @@ def _embeds(args: argparse.Namespace) -> list[dict[str, Any]]:
     if args.embed_json:
         file = args.embed_json.removeprefix("@")
         from_file = args.embed_json.startswith("@")
-        text = text_of_bytes(Path(file).read_bytes(), file) if from_file else text_of_argument(args.embed_json)
+        text = read_text(file) if from_file else text_of_argument(args.embed_json)
         embeds.append(convert("--embed-json", json.loads, text))
     if args.title or args.description:
         title, description = text_of_argument(args.title), text_of_argument(args.description)

@@ -44,6 +44,7 @@ _STREAM_OPTIONS = (
 )
 # An HTTP proxy from the environment cannot reach this machine's localhost.
 _NO_HTTP_PROXY = ("grpc.enable_http_proxy", 0)
+_MAX_PEM_BYTES = 16 * 1024 * 1024
 _ROUND_ROBIN = ("grpc.lb_policy_name", "round_robin")
 
 
@@ -96,7 +97,7 @@ def _read_pem(path: str, kind: str) -> bytes:
     """Return the content of a file; raises ValueError unless it contains a `kind` in the PEM format."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 -- pathlib would slow down every import
-            found = file.read()
+            found = file.read(_MAX_PEM_BYTES)
     except OSError as error:
         raise ValueError(f"tls: cannot read {path!r} ({error.strerror})") from error
     if f"{kind}-----".encode() not in found:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from discordproxy._requests.arguments import UNSET, CallArguments
 from discordproxy._requests.checks import choice, convert, items, make, seconds, to_json
+from discordproxy._requests.reading import MAX_FILE_BYTES, read_within
 from discordproxy.discord_api_pb2 import (
     AllowedMentions,
     Component,
@@ -225,6 +226,7 @@ def to_file(file: FileLike) -> File:
     Raises:
         OSError: the file cannot be read.
         TypeError: the value is none of these.
+        ValueError: the file has more than 100 MiB.
     """
     if isinstance(file, File):
         return file
@@ -233,14 +235,21 @@ def to_file(file: FileLike) -> File:
     if isinstance(file, (str, os.PathLike)):
         path = Path(file)
         name = os.fsencode(path.name).decode("utf-8", "replace")  # file names may be invalid UTF-8
-        return make(File, filename=name, content=path.read_bytes())
+        with path.open("rb") as opened:
+            return make(File, filename=name, content=_content_of(opened, name))
     if isinstance(file, tuple):
         name, content = file
         return make(File, filename=name, content=content)
     if not hasattr(file, "read"):
         kinds = "a path, a tuple of name and bytes, an open binary file or a File"
         raise TypeError(f"must be {kinds}, not {type(file).__name__}")
-    return make(File, filename=Path(str(getattr(file, "name", "file"))).name, content=file.read())
+    name = Path(str(getattr(file, "name", "file"))).name
+    return make(File, filename=name, content=_content_of(file, name))
+
+
+def _content_of(file: Any, name: str) -> bytes:
+    content: bytes = read_within(file, MAX_FILE_BYTES, f"{name} has more than 100 MiB, the limit of a file")
+    return content
 
 
 def to_kept(attachment: int | KeepAttachment) -> KeepAttachment:

@@ -3,9 +3,10 @@
 -- ARGV[1] name of the caller of identify.lua, ARGV[2] ms until the next IDENTIFY, 0 for none
 -- returns 1; a gate that another caller has shut meanwhile stays as it is; O(1)
 local holder = redis.call('GET', KEYS[1])
-if ARGV[2] ~= '0' and (not holder or holder == ARGV[1]) then
+local is_own = holder == ARGV[1] or holder == ARGV[1] .. ':unsent'
+if ARGV[2] ~= '0' and (not holder or is_own) then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-elseif holder == ARGV[1] then
+elseif is_own then
   redis.call('DEL', KEYS[1])
 end
 return 1

@@ -22,8 +22,8 @@ GATE_MS = 5_250
 messages that do not take equally long."""
 
 HANDSHAKE_MS = 35_000
-"""How long the gate stays shut after a process dies between opening a socket and having sent IDENTIFY. It is longer
-than any handshake, so that no process overtakes one that is under way."""
+"""How long the gate stays shut at most between opening a socket and having sent IDENTIFY. It is longer than any
+handshake, so that no process overtakes one that is under way. If its holder loses the lease, it opens earlier."""
 
 MAX_RESUMES = 3
 """RESUMEs in a row without an event, after which the session is given up (compare buape/carbon#364)."""
@@ -108,21 +108,33 @@ class SessionStore:
             group: shard id modulo Discord's max_concurrency; each group has its own pace.
             floor: number of IDENTIFYs a day that stay unused; None uses all.
         """
-        keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
-        arguments = ["" if floor is None else floor, HANDSHAKE_MS, _name_of(lease), GATE_MS]
-        verdict, *numbers = await self._scripts.run("identify", keys, arguments)
+        verdict, *rest = await self._request_identify(lease, group, floor, lease.slot)
+        if verdict == b"WAIT" and (holder := Slot.of(rest[1].decode())) not in {None, lease.slot}:
+            verdict, *rest = await self._request_identify(lease, group, floor, holder)
         match verdict:
             case b"WAIT":
-                return IdentifyAnswer("WAIT", wait_s=numbers[0] / 1000)
+                return IdentifyAnswer("WAIT", wait_s=rest[0] / 1000)
             case b"LOW":
-                return IdentifyAnswer("LOW", numbers[0], numbers[1] / 1000)
+                return IdentifyAnswer("LOW", rest[0], rest[1] / 1000)
             case _:
-                return IdentifyAnswer(verdict.decode(), numbers[0])
+                return IdentifyAnswer(verdict.decode(), rest[0])
+
+    async def _request_identify(self, lease: Lease, group: int, floor: int | None, holder: Slot) -> list[Any]:
+        """Run identify.lua; a gate that the former leader of `holder` has shut opens early."""
+        keys = [self._keys.identify_budget, self._keys.identify_gate(group), self._keys.lease(holder)]
+        arguments = ["" if floor is None else floor, HANDSHAKE_MS, _name_of(lease), GATE_MS, str(holder)]
+        reply: list[Any] = await self._scripts.run("identify", keys, arguments)
+        return reply
 
     async def charge_identify(self, lease: Lease, group: int) -> None:
-        """Charge the IDENTIFY that is about to be sent. The gate stays shut until `identified`."""
+        """Charge the IDENTIFY that is about to be sent. The gate stays shut until `identified`.
+
+        Raises:
+            LeaseLostError: another leader has the turn, as this one counted as dead.
+        """
         keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
-        await self._scripts.run("charge_identify", keys, [_name_of(lease), HANDSHAKE_MS])
+        if not await self._scripts.run("charge_identify", keys, [_name_of(lease), HANDSHAKE_MS]):
+            raise LeaseLostError
 
     async def identified(self, lease: Lease, group: int) -> None:
         """Let the next of the group follow at Discord's pace: the IDENTIFY was sent."""
@@ -167,5 +179,5 @@ class SessionStore:
 
 
 def _name_of(lease: Lease) -> str:
-    """Return a name that no other term has."""
+    """Return a name that no other term has; identify.lua reads its parts."""
     return f"{lease.slot}:{lease.fence}"

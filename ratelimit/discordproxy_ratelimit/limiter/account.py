@@ -66,7 +66,7 @@ class Account:
         self._lanes = self._dispatcher.lanes
         self._hints = Hints(self._lanes, self._batch, self._on_unknown_grant)
         self._contention = Contention(link, f"{store.channels}all", self.key)
-        self._reaper = Reaper(store, self._dispatcher, worker=worker, not_held=self._not_held)
+        self._reaper = Reaper(store, self._dispatcher, self._batch, worker=worker, not_held=self._not_held)
         self._heartbeat = Heartbeat(
             link,
             self._batch,
@@ -177,7 +177,7 @@ class Account:
         if self._heartbeat.called(began, was_expired=call.was_expired):
             self._place_anew()
         self._hints.follow(call)
-        self._reaper.call(call.dead)
+        self._reaper.follow(call)
         return call.replies
 
     def _announce_wait(self, waiter: Waiter) -> None:

@@ -8,8 +8,9 @@ from discordproxy_ratelimit.route import Route
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 UNKNOWN_WEBHOOK = 10015
 DEFAULT_RETRY_S = 1.0
-LONGER_S = 5.0
-"""A 429 whose wait is at least twice the bucket's and so much longer is not the bucket's own."""
+LONGER_S = 1.1
+"""A 429 whose wait exceeds the bucket's Reset-After by more than this is not the bucket's own; `Retry-After` is in
+whole seconds, rounded up."""
 
 
 def retry_after_s(answer: Answer) -> float:
@@ -40,7 +41,7 @@ def outcome_of(answer: Answer, bucket: str) -> str:
 
 
 def _outlasts_its_bucket(answer: Answer) -> bool:
-    return retry_after_s(answer) > 2 * answer.reset_after_s + LONGER_S
+    return retry_after_s(answer) > answer.reset_after_s + LONGER_S
 
 
 def _has_another_hash(answer: Answer, bucket: str) -> bool:

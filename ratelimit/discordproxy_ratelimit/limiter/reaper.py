@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.limiter.acquiring import Dispatcher
-from discordproxy_ratelimit.limiter.store import Store
+from discordproxy_ratelimit.limiter.store import ScriptReply, Store
 from discordproxy_ratelimit.process.tasks import cancel
+from discordproxy_ratelimit.redis.batch import CLOCK_ERROR_S, ScriptBatch
 
 log = logging.getLogger(__name__)
 
@@ -20,33 +22,79 @@ PAUSE_S = 0.5
 class Reaper:
     """Reaps one dead worker at a time; several workers may reap the same one without harm.
 
+    A call may wait for what a dead worker holds. While calls wait, a script call follows each end of a lease: its reply
+    contains the dead worker.
+
     Args:
         store: lists places and permits.
-        dispatcher: ends them.
+        dispatcher: ends them; its calls wait.
+        batch: makes the script calls.
         worker: this worker's name.
         not_held: picks the ids that this worker neither holds nor is about to end.
     """
 
     def __init__(
-        self, store: Store, dispatcher: Dispatcher, *, worker: str, not_held: Callable[[list[str]], set[str]]
+        self,
+        store: Store,
+        dispatcher: Dispatcher,
+        batch: ScriptBatch,
+        *,
+        worker: str,
+        not_held: Callable[[list[str]], set[str]],
     ) -> None:
-        self._store, self._dispatcher, self._worker, self._not_held = store, dispatcher, worker, not_held
-        self._search_at = 0.0
+        self._store, self._dispatcher, self._batch = store, dispatcher, batch
+        self._worker, self._not_held = worker, not_held
+        self._loop = asyncio.get_running_loop()
+        self._leases_last_until = self._search_at = 0.0
+        self._lease_end: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._in_doubt = self._closed = False
+        self._in_doubt = self._look_again = self._closed = False
 
     def doubt(self) -> None:
         """Search after the next script call for places and permits that Redis has for this worker but no call holds."""
         self._in_doubt = True
 
-    def call(self, dead: str) -> None:
+    def follow(self, call: ScriptReply) -> None:
+        """Reap the dead worker that a script call reports; if there is none, look when the next lease ends."""
+        self._leases_last_until = self._loop.time() + call.leases_last_us / 1e6
+        if not call.dead and not self._closed and self._lease_end is None:
+            self._await_lease_end()
+        self.begin(call.dead)
+
+    def begin(self, dead: str) -> None:
         """Begin to reap a dead worker (empty for none) or to search for lost items, unless one of it is in progress."""
+        self._look_again = self._look_again or bool(dead)
         if self._closed or (self._task is not None and not self._task.done()):
             return
         if dead:
-            self._task = asyncio.create_task(self._reap(dead), name="broker-reaper")
-        elif self._in_doubt and asyncio.get_running_loop().time() >= self._search_at:
-            self._task = asyncio.create_task(self._end_lost(), name="broker-reaper")
+            self._start(partial(self._reap, dead))
+        elif self._in_doubt and self._loop.time() >= self._search_at:
+            self._start(self._end_lost)
+
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._task = asyncio.create_task(self._then_look_again(work), name="broker-reaper")
+
+    async def _then_look_again(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Make a script call after the work, which reports the next dead worker: several may have died at once."""
+        await work()
+        again, self._look_again = self._look_again, False
+        if again:
+            self._look()
+
+    def _await_lease_end(self) -> None:
+        if self._dispatcher.lanes:
+            self._lease_end = self._loop.call_at(self._leases_last_until + CLOCK_ERROR_S, self._on_lease_end)
+
+    def _on_lease_end(self) -> None:
+        self._lease_end = None
+        if self._loop.time() < self._leases_last_until:
+            self._await_lease_end()
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        if self._dispatcher.lanes:
+            self._batch.poke()
 
     async def _reap(self, worker: str) -> None:
         reaped: set[str] = set()
@@ -89,5 +137,7 @@ class Reaper:
     async def close(self) -> None:
         """Stop; another worker will continue."""
         self._closed = True
+        if self._lease_end is not None:
+            self._lease_end.cancel()
         if self._task:
             await cancel(self._task)

@@ -36,6 +36,7 @@ class ScriptReply:
         dead: a worker whose lease has ended, or empty.
         published: hints sent to other workers.
         was_expired: whether Redis counted this worker as dead until now; what it held may belong to another worker.
+        leases_last_us: no lease of a worker ends before that; 0 if one has ended.
     """
 
     replies: list[list[Any]]
@@ -45,6 +46,7 @@ class ScriptReply:
     dead: str
     published: int
     was_expired: bool
+    leases_last_us: int
 
 
 class Store:
@@ -100,7 +102,7 @@ class Store:
         reply = await self._link.run(
             self.BROKER, keys, [now, self._worker, self._link.run_id, lost, *self._fixed, body]
         )
-        replies, grants, pump, own, dead, published, was_expired = reply
+        replies, grants, pump, own, dead, published, was_expired, leases_last = reply
         return ScriptReply(
             [[value.decode() if isinstance(value, bytes) else value for value in one] for one in replies],
             [(permit_id.decode(), int(delay_us), bucket.decode()) for _, permit_id, delay_us, bucket in grants],
@@ -109,6 +111,7 @@ class Store:
             _text(dead),
             published,
             was_expired == 1,
+            int(leases_last),
         )
 
     async def held_by(self, worker: str, cursor: str) -> tuple[str, list[tuple[str, str, str, str]]]:

@@ -268,9 +268,7 @@ class RedisLink:
                 kept = self.memory_kept if run_id == self.run_id else _is_kept(self._client, run_id)
                 break
             except FAILURES as error:
-                self._log_refusal(error)
-                if self._down_since is None:
-                    self._down_since = asyncio.get_running_loop().time()
+                self.lost(error)  # calls that only wait send no command that would fail
                 self._drop_pipeline()  # a new one may connect to another server
                 await close_idle(self._client)
             await asyncio.sleep(pause_s)
@@ -344,6 +342,8 @@ class RedisLink:
                             self._subscribed.set()
             except (RedisError, OSError) as error:
                 self._subscribed.set()  # the subscription is not required
+                if self._pipeline is None and not isinstance(error, (ResponseError, TimeoutError)):
+                    self._reconnect()  # a Cluster: no other connection shows that a server is gone
                 log.log(
                     logging.WARNING if isinstance(error, ResponseError) else logging.DEBUG,
                     "The subscription to hints of other workers failed (%s: %s); retrying in %.2f s",

@@ -10,6 +10,7 @@ from typing import Protocol
 from discordproxy_sandbox.access import Access
 from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.faults import GatewayFaults, replaced
+from discordproxy_sandbox.gateway.hidden_channels import HiddenChannels
 from discordproxy_sandbox.gateway.intents import PRIVILEGED, application_flags
 from discordproxy_sandbox.gateway.payloads import guild_create, ready
 from discordproxy_sandbox.gateway.session import SandboxSession, shard_of
@@ -102,13 +103,15 @@ class SandboxGateway:
         self._identifies_left = self.config.identify_total
         self._identifies_reset = 0.0
         self._member_lists: dict[str, FixedWindow] = {}
+        self._hidden_channels = HiddenChannels(world)
         world.application_flags = application_flags(self.config.privileged)
         world.listeners.append(self.dispatch)
 
     def dispatch(self, event: Event) -> None:
-        """Offer an event to every session, connected or not."""
-        for session in self.sessions.values():
-            session.offer(event)
+        """Offer what the bot can see of an event to every session, connected or not."""
+        for seen in self._hidden_channels.seen_of(event):
+            for session in self.sessions.values():
+                session.offer(seen)
 
     def start_limit(self) -> Json:
         """Return the session_start_limit of GET /gateway/bot."""
@@ -160,6 +163,7 @@ class SandboxGateway:
         session.append("READY", ready(self.world, session, self.resume_url))
         for guild in self.world.guilds.values():
             if shard_of(guild.id, shard[1]) == shard[0] and not guild.unavailable and intents & 1:
+                self._hidden_channels.remember(guild)
                 session.append("GUILD_CREATE", guild_create(self.world, guild, intents))
         return session
 
@@ -200,6 +204,7 @@ class SandboxGateway:
     def announce(self, guild_id: str) -> None:
         """Send GUILD_CREATE for a guild that the bot has joined, or whose outage is over."""
         guild = self.world.guild(guild_id)
+        self._hidden_channels.remember(guild)
         for session in self._sessions_of(guild_id):
             session.append("GUILD_CREATE", guild_create(self.world, guild, session.intents))
 

@@ -6,6 +6,7 @@ from itertools import islice
 from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.intents import MEMBERS, PRESENCES
 from discordproxy_sandbox.gateway.session import SandboxSession, shard_of
+from discordproxy_sandbox.world.visibility import as_bot_sees, bot_sees
 from discordproxy_sandbox.world.world import Guild, World
 
 _MAX_MEMBERS_SHOWN = 75_000
@@ -53,8 +54,8 @@ def guild_create(world: World, guild: Guild, intents: int) -> Json:
             "member_count": len(guild.members),
             "voice_states": list(guild.voice_states.values()),
             "members": [world.member(guild.id, user_id) for user_id in shown if user_id in guild.members],
-            "channels": [channel.data for channel in guild.plain_channels()],
-            "threads": [thread.data for thread in guild.active_threads()],
+            "channels": [as_bot_sees(world, channel) for channel in guild.plain_channels()],
+            "threads": [thread.data for thread in guild.active_threads() if bot_sees(world, thread)],
             "presences": [_presence(user_id) for user_id in shown[:_MAX_LISTED]] if intents & PRESENCES else [],
             "stage_instances": [],
             "guild_scheduled_events": list(guild.scheduled_events.values()),

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from discordproxy_sandbox.access import Access, Credential
-from discordproxy_sandbox.errors import DiscordError, invalid_form, unauthorized
+from discordproxy_sandbox.errors import DiscordError, discord_error, invalid_form, unauthorized
 from discordproxy_sandbox.ledger import Ledger, Record, is_invalid
 from discordproxy_sandbox.limits.book import DELETE_MESSAGE, LimitBook, LimitedRequest
 from discordproxy_sandbox.limits.limits import InvalidRequests
@@ -27,6 +27,7 @@ from discordproxy_sandbox.rest.latency import Latency
 from discordproxy_sandbox.rest.reply import HttpReply, api_reply, ban_page, damaged, early_fault, echo, invented_limit
 from discordproxy_sandbox.rest.router import Match, Router, local_path, masked
 from discordproxy_sandbox.world.snowflakes import created_at
+from discordproxy_sandbox.world.visibility import bot_sees
 from discordproxy_sandbox.world.world import World
 
 _NOT_SNOWFLAKES = ("instance_id", "answer_id")
@@ -190,6 +191,9 @@ class RestServer:
                 raise invalid_form({name: failure("NUMBER_TYPE_COERCE", message)})
             if refusal := self.world.refusal(value):
                 raise refusal
+        channel = self.world.channels.get(match.params.get("channel_id", ""))
+        if channel is not None and not bot_sees(self.world, channel):
+            raise discord_error(50001)
 
     def _check_form(self, errors: dict[str, Any], unknown: UnknownReference, record: Record) -> None:
         record.violations += [f"unknown key {path}" for path in unknown.paths]

@@ -1,4 +1,4 @@
-"""The bot's permissions from roles, overwrites, owner and administrator, for pins, forwards and members' roles."""
+"""The bot's permissions from roles, overwrites, owner and administrator."""
 
 from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.world.world import THREADS, Channel, Guild, World
@@ -10,14 +10,19 @@ PIN_MESSAGES = 1 << 51
 """Since 2026 MANAGE_MESSAGES does not include it (discord-api-docs#7766)."""
 
 
+def bot_may_all(world: World, guild: Guild) -> bool:
+    """Return whether the bot has every permission in a guild: as its owner, or an administrator."""
+    return guild.data["owner_id"] == world.bot_id or bool(_granted(world, guild) & ADMINISTRATOR)
+
+
 def bot_may(world: World, channel: Channel, permission: int) -> bool:
     """Return whether the bot has a permission in a channel; in a direct message it has all."""
     if not channel.guild_id:
         return True
     guild = world.guilds[channel.guild_id]
-    roles, granted = _roles_of_bot(world, guild), _granted(world, guild)
-    if granted & ADMINISTRATOR or guild.data["owner_id"] == world.bot_id:
+    if bot_may_all(world, guild):
         return True
+    roles, granted = _roles_of_bot(world, guild), _granted(world, guild)
     place = world.channels.get(channel.data["parent_id"], channel) if channel.type in THREADS else channel
     overwrites = {one["id"]: one for one in place.data.get("permission_overwrites") or ()}
     for ids in ({guild.id}, roles - {guild.id}, {world.bot_id}):

@@ -7,14 +7,15 @@ from discordproxy_sandbox.world.world import World
 def set_voice_state(world: World, guild_id: str, sent: Json, user_id: str = "") -> Json:
     """Move a user (the bot by default) into `channel_id`, or out of voice if it is null; return the new state."""
     guild, user_id = world.guild(guild_id), user_id or world.bot_id
+    member = world.member(guild.id, user_id)
     state: Json = {
         "guild_id": guild.id,
         "channel_id": sent.get("channel_id"),
         "user_id": user_id,
-        "member": world.member(guild.id, user_id),
+        "member": member,
         "session_id": f"{int(user_id):032x}",
-        "deaf": False,
-        "mute": False,
+        "deaf": member["deaf"],
+        "mute": member["mute"],
         "self_deaf": bool(sent.get("self_deaf")),
         "self_mute": bool(sent.get("self_mute")),
         "self_stream": False,

@@ -105,7 +105,8 @@ def test_no_script_walks_over_something_without_a_bound() -> None:
         assert found == whole.get(name, []), name
         assert "while true" not in code
         for call in re.findall(r"redis\.call\('(?:ZRANGE|ZRANGEBYSCORE|HSCAN)'.*", code):
-            assert re.search(r"0, 0|'LIMIT', 0, 1\b|'COUNT', [1-5]00\b", call), call
+            assert re.search(r"0, 0|1, LOOKED_AT\)|'LIMIT', 0, 1\b|'COUNT', [1-5]00\b", call), call
+    assert "local LOOKED_AT = 8 " in SCRIPTS["broker"].text
 
 
 def test_ids_never_become_numbers() -> None:

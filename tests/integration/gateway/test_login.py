@@ -8,7 +8,7 @@ import pytest
 from discordproxy_gateway import worker
 from discordproxy_gateway.cache import GatewayState, Slot, read_state
 from discordproxy_gateway.discord.discord_socket import HAND_OVER
-from discordproxy_gateway.discord.failures import FatalError
+from discordproxy_gateway.discord.failures import FatalError, LeaseLostError
 from discordproxy_gateway.store import session_store
 from discordproxy_gateway.store.lease import Leader
 from discordproxy_gateway.store.session_store import GATE_MS, HANDSHAKE_MS, SessionStore
@@ -225,6 +225,16 @@ async def test_a_socket_is_closed_if_the_worker_stops_before_the_gate_is_set(sta
     await eventually(lambda: discord.close_codes == [HAND_OVER])
 
 
+async def successor_at(slot, first, second, scripts, keys):
+    """The lease of the next leader at this slot, after the first one, or all of another number of shards, have died."""
+    await scripts.redis.delete(keys.lease(first.slot))
+    if slot == second.slot:
+        return second
+    if slot.shard_count != first.slot.shard_count:
+        await scripts.redis.delete(keys.lease(second.slot), keys.division)
+    return await Leader(scripts, keys, slot).lead()
+
+
 class TestGate:
     """The gate between two IDENTIFYs of a group, as several processes use it."""
 
@@ -260,14 +270,33 @@ class TestGate:
         await redis.pexpire(keys.identify_gate(0), 3_600_000)  # as the clock goes back by an hour
         assert (await store.may_identify(second, 0, 50)).wait_s <= HANDSHAKE_MS / 1000
 
-    async def test_a_new_leader_does_not_wait_for_the_handshake_of_the_former_one(self, two, redis, keys, scripts):
+    @pytest.mark.parametrize("slot", [Slot(0, 2), Slot(1, 2), Slot(0, 1), Slot(3, 8)], ids=str)
+    async def test_a_leader_that_died_while_it_connected_has_no_turn(self, two, redis, keys, scripts, slot):
         store, first, second = two
         await store.may_identify(first, 0, 50)
-        await redis.delete(keys.lease(first.slot))
-        successor = await Leader(scripts, keys, first.slot).lead()
-        assert (await store.may_identify(second, 0, 50)).wait_s > GATE_MS / 1000
+        assert (await store.may_identify(second, 0, 50)).wait_s > GATE_MS / 1000, "it is alive"
+        successor = await successor_at(slot, first, second, scripts, keys)
+        assert (await store.may_identify(successor, 0, 50)).verdict == "GO"
+        with pytest.raises(LeaseLostError):
+            await store.charge_identify(first, 0)
+        await store.charge_identify(successor, 0)
+
+    @pytest.mark.parametrize("slot", [Slot(0, 2), Slot(1, 2), Slot(0, 1), Slot(3, 8)], ids=str)
+    async def test_a_leader_that_died_after_its_identify_is_followed_at_discords_pace(
+        self, two, redis, keys, scripts, slot
+    ):
+        store, first, second = two
+        await store.may_identify(first, 0, 50)
+        await store.charge_identify(first, 0)
+        assert (await store.may_identify(second, 0, 50)).wait_s > GATE_MS / 1000, "it is alive"
+        successor = await successor_at(slot, first, second, scripts, keys)
         assert 0 < (await store.may_identify(successor, 0, 50)).wait_s <= GATE_MS / 1000
-        assert (await store.may_identify(second, 0, 50)).wait_s <= GATE_MS / 1000
+
+    async def test_a_lost_go_is_repeated(self, two):
+        store, first, second = two
+        await store.may_identify(first, 0, 50)
+        assert (await store.may_identify(first, 0, 50)).verdict == "GO"
+        assert (await store.may_identify(second, 0, 50)).verdict == "WAIT"
 
     async def test_a_gate_without_an_end_gets_one(self, two, redis, keys):
         store, first, _ = two

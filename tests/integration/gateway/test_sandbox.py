@@ -8,7 +8,7 @@ from discordproxy_gateway.cache import MemberReader, Slot
 from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from discordproxy_sandbox.world.population import add_guilds
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, add_guilds
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 
@@ -82,3 +82,31 @@ async def test_dropped_connections_are_resumed(worker, sandbox, redis, keys):
     assert sandbox.gateway.stats.identifies == 1
     assert sandbox.gateway.stats.max_connections == 1
     assert sandbox.gateway.stats.violations == []
+
+
+async def test_a_channel_that_is_hidden_for_a_while_is_in_no_answer_meanwhile(worker, sandbox, reader):
+    world = sandbox.world
+    channel = world.channels[CHANNEL_ID]
+
+    async def shown() -> bool:
+        found = await asyncio.gather(reader.channel(int(CHANNEL_ID)), reader.channel(int(THREAD_ID)))
+        listed = await reader.channels(int(GUILD_ID))
+        names = [each["name"] for each in listed.value or ()]
+        return [each.usable(60) for each in found] == [True, True] and channel.data["name"] in names
+
+    async def gone() -> bool:
+        found = await asyncio.gather(reader.channel(int(CHANNEL_ID)), reader.channel(int(THREAD_ID)))
+        names = [each["name"] for each in (await reader.channels(int(GUILD_ID))).value]
+        return (
+            not any(each.usable(60) for each in found)
+            and len(names) == 5
+            and not any("hidden" in each for each in names)
+        )
+
+    await eventually(shown)
+    channel.data["permission_overwrites"] = [{"id": GUILD_ID, "type": 0, "allow": "0", "deny": "1024"}]
+    member = world.guilds[GUILD_ID].members.get(world.bot_id)
+    for roles, condition in (([], gone), ([ROLE_ID], shown)):  # the role makes it an administrator
+        member["roles"] = roles
+        world.emit("GUILD_MEMBER_UPDATE", world.member(GUILD_ID, world.bot_id) | {"guild_id": GUILD_ID}, GUILD_ID)
+        await eventually(condition)

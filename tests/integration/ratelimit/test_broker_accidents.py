@@ -151,7 +151,7 @@ async def test_worker_that_wakes_up_during_its_burial_keeps_what_it_holds(valkey
         client = blocking(valkey)
         async with workers.brokers[1].acquire(message_in(2)) as permit:
             reaper = workers.brokers[0]._accounts["bot"]._reaper
-            reaper.call("w1")
+            reaper.begin("w1")
             await eventually(reaper._task.done)
             assert client.hkeys(bot_key(workers, "held")) == [permit.id.encode()]
             assert b"w1" in client.zrange(bot_key(workers, "workers"), 0, -1)

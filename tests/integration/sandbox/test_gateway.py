@@ -6,7 +6,7 @@ import pytest
 from discordproxy_sandbox.gateway.compression import zstd_available
 from discordproxy_sandbox.gateway.gateway import GatewayConfig
 from discordproxy_sandbox.sandbox import SandboxConfig
-from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, MEMBERS, USER_ID, add_guilds
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, MEMBERS, USER_ID, add_guilds, nth
 from fakes.gateway_client import GatewayClient
 
 GUILDS, MEMBER_EVENTS, MESSAGES, CONTENT, DMS = 1, 1 << 1, 1 << 9, 1 << 15, 1 << 12
@@ -423,3 +423,17 @@ async def test_a_big_world_is_built_at_once(discord, http):
     assert len(ready["guilds"]) == 1001
     guilds = [await gateway.until("GUILD_CREATE") for _ in range(1001)]
     assert sum(guild["member_count"] for guild in guilds) == 1000 * 201 + 6
+
+
+async def test_voice_fields_of_a_member_come_with_the_voice_state(discord, http):
+    gateway, _ = await started(discord, http, GUILDS | MEMBER_EVENTS | 1 << 7)
+    member, voice = f"{discord.rest_url}/guilds/{GUILD_ID}/members/{USER_ID}", nth(CHANNEL_ID, 2)
+    async with http.patch(member, json={"mute": True}) as response:
+        assert (response.status, (await response.json())["code"]) == (400, 40032)
+    discord.people.speak(GUILD_ID, USER_ID, voice)
+    await gateway.until("VOICE_STATE_UPDATE")
+    async with http.patch(member, json={"mute": True, "nick": "new"}) as response:
+        assert (response.status, (await response.json())["mute"]) == (200, True)
+    update, state = await gateway.until("GUILD_MEMBER_UPDATE"), await gateway.until("VOICE_STATE_UPDATE")
+    assert (update["nick"], {"mute", "deaf"} & update.keys()) == ("new", set())
+    assert (state["channel_id"], state["mute"], state["deaf"]) == (voice, True, False)

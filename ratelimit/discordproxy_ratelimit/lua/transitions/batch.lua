@@ -61,5 +61,6 @@ local function run_call(keys, arguments)
   for _, b in pairs(buckets) do save_bucket(b) end
   local dead = dead_worker()
   close_call()
-  return { replies, grants, again and integer(again) or '', own and 1 or 0, dead, published, was_expired and 1 or 0 }
+  return { replies, grants, again and integer(again) or '', own and 1 or 0, dead, published, was_expired and 1 or 0,
+    integer(math.max(0, G.first_end - now)) }
 end

@@ -1,6 +1,7 @@
 -- Part 10: the last step to a permit: a global slot, for a call that its bucket has admitted. A call that still waits for
 -- its bucket holds no slot.
 local AT_ONCE = 256 -- grants in one step
+local LOOKED_AT = 8 -- calls behind the head of a lane among which one of another app is looked for
 
 local function hint(worker, message)
   published = published + redis.call('PUBLISH', channels .. worker, cjson.encode({ KEYS[1], message }))
@@ -35,6 +36,49 @@ local function hasten(l, id, record)
   ahead.score, ahead.priority, stirred = record.turn, record.priority, true
   put(KEYS[8], string.format('%.17g', ahead.score), member_of(l.line, ahead))
   write_record(l.line, ahead)
+end
+
+-- The call of a lane that its bucket has admitted and that waits for a slot
+local function ahead_of(l)
+  local ahead = size(KEYS[8]) > 0 and l.line and read_record(l.line)
+  return ahead and ahead.state == 'global' and ahead or nil
+end
+
+-- Whether a call without a turn waits behind another app's call that its own turn would precede.
+local function is_behind_other_app(l, record)
+  local ahead = not (record.turn or record.exempt or record.returned or record.restored) and ahead_of(l)
+  if not ahead or ahead.app == record.app then return false end
+  local start = start_of(G, record.app) - (HEAD_START[record.priority] or 0)
+  return start < ahead.score and start < (early_turn(l) or math.huge)
+end
+
+local function has_other_apps(l, app)
+  for other in pairs(l.finish) do
+    if other ~= app then return true end
+  end
+end
+
+-- The first waiting call of a lane that is of another app or has its turn already; else the head.
+local function first_of_others(l, app, id, record)
+  for _, member in ipairs(redis.call('ZRANGE', l.queue, 1, LOOKED_AT)) do
+    local other = read_record(id_of(member))
+    if other and (other.turn or other.app ~= app) then return id_of(member), other end
+  end
+  return id, record
+end
+
+-- The head of a lane must wait. If a call of another app is ahead of it, or of the first calls behind it, this call takes
+-- its turn at the global limit now; with each call that leaves, the next one does.
+local function hasten_line(l, id, record)
+  local ahead = not record.turn and ahead_of(l)
+  if ahead and ahead.app == record.app and has_other_apps(l, ahead.app) then
+    id, record = first_of_others(l, ahead.app, id, record)
+  end
+  if is_behind_other_app(l, record) then
+    record.turn = turn(G, record)
+    write_record(id, record)
+  end
+  if record.turn then hasten(l, id, record) end
 end
 
 -- A call that its bucket has admitted waits in `gq` while the global limit binds.

@@ -57,7 +57,7 @@ local function serve(l, b, bucket_name, headerless)
         at, ahead = later, ahead + 1
       end
       if not at then
-        if record.turn then hasten(l, id, record) end
+        hasten_line(l, id, record)
         if later and record.worker ~= me then hint(record.worker, { 'S', l.name, integer(later - now) }) end
         local next_one = not headerless and is_held_back(l.name) and earlier_lane(b, l, bucket_name, true)
         return later and later - now or nil, next_one or nil

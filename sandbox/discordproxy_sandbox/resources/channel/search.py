@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.world.visibility import bot_sees
 from discordproxy_sandbox.world.world import THREADS, Channel
 
 _PAGE = 25
@@ -23,7 +24,8 @@ def _not_indexed(request: ApiRequest) -> ApiAnswer | None:
 def messages(request: ApiRequest) -> Json | ApiAnswer:
     """Return the messages of a guild that match text, author, channel and bounds, newest first."""
     guild = request.world.guild(request["guild_id"])
-    found = sorted(_messages_of(request, guild.channels.values()), key=lambda one: int(one["id"]), reverse=True)
+    visible = [channel for channel in guild.channels.values() if bot_sees(request.world, channel)]
+    found = sorted(_messages_of(request, visible), key=lambda one: int(one["id"]), reverse=True)
     if request.query.get("sort_order") == "asc":
         found.reverse()
     page = _page(request, found)

@@ -6,6 +6,7 @@ from discordproxy_sandbox.messages.validation import REQUIRED, boolean, form, in
 from discordproxy_sandbox.resources.channel.messages import store
 from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_thread
+from discordproxy_sandbox.world.visibility import bot_sees
 from discordproxy_sandbox.world.world import ANNOUNCEMENT, FORUMS, THREADS, Channel, Guild, World
 
 _ANNOUNCEMENT_THREAD, _PUBLIC_THREAD, _PRIVATE_THREAD = THREADS
@@ -63,8 +64,9 @@ def create_from_message(request: ApiRequest) -> ApiAnswer:
 
 
 def active(request: ApiRequest) -> Json:
-    """Return the active threads of a guild."""
-    return _listing(request.world, request.world.guild(request["guild_id"]).active_threads())
+    """Return the active threads of a guild that the bot can see."""
+    found = request.world.guild(request["guild_id"]).active_threads()
+    return _listing(request.world, [thread for thread in found if bot_sees(request.world, thread)])
 
 
 def _listing(world: World, threads: list[Channel]) -> Json:

@@ -3,6 +3,7 @@
 from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.messages.validation import anything, boolean, form, integer, items, snowflake, text
 from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.world.visibility import bot_sees
 
 
 def get(request: ApiRequest) -> Json:
@@ -60,8 +61,9 @@ def move_channels(request: ApiRequest) -> None:
 
 
 def channels(request: ApiRequest) -> list[Json]:
-    """Return the channels of a guild, threads excluded."""
-    return [channel.data for channel in request.world.guild(request["guild_id"]).plain_channels()]
+    """Return the channels of a guild that the bot can see, threads excluded."""
+    found = request.world.guild(request["guild_id"]).plain_channels()
+    return [channel.data for channel in found if bot_sees(request.world, channel)]
 
 
 def emojis(request: ApiRequest) -> list[Json]:

@@ -13,13 +13,17 @@ from discordproxy_sandbox.world.world import Guild, World
 _LISTS_MEMBERS = 1 << 14 | 1 << 15
 """Flags of applications with the privileged intent for members, in at least, or in less than 100 guilds."""
 
+_VOICE = ("mute", "deaf")
+"""Fields that GUILD_MEMBER_UPDATE does not have (discord-api-docs#7125); VOICE_STATE_UPDATE reports them."""
+
 
 def update(world: World, guild: Guild, user_id: str, changes: Json) -> Json:
     """Change a member and emit the event; return it with its user."""
     member = dict(guild.members.get(user_id) or {}) | changes
     guild.members.put(user_id, member)
     full = world.member(guild.id, user_id)
-    world.emit("GUILD_MEMBER_UPDATE", full | {"guild_id": guild.id}, guild.id)
+    event = {key: value for key, value in full.items() if key not in _VOICE}
+    world.emit("GUILD_MEMBER_UPDATE", event | {"guild_id": guild.id}, guild.id)
     return full
 
 
@@ -82,9 +86,16 @@ def edit(request: ApiRequest) -> Json:
     if "roles" in changes:
         changes["roles"] = list(dict.fromkeys(str(one) for one in changes["roles"] or ()))
         _require_assignable(world, guild, changes["roles"], world.member(guild.id, user_id)["roles"])
-    if "channel_id" in changes:
-        _move(world, guild, user_id, changes.pop("channel_id"))
-    return update(world, guild, user_id, changes)
+    voice = {key: changes.pop(key) for key in ("channel_id", *_VOICE) if key in changes}
+    if voice.get("channel_id") is not None:
+        world.channel(str(voice["channel_id"]))
+    if voice and user_id not in guild.voice_states:
+        raise DiscordError(400, 40032, "Target user is not connected to voice.")
+    full = update(world, guild, user_id, changes | {key: bool(voice[key]) for key in _VOICE if key in voice})
+    if voice:
+        place = {"channel_id": voice["channel_id"] and str(voice["channel_id"])} if "channel_id" in voice else {}
+        set_voice_state(world, guild.id, guild.voice_states[user_id] | place, user_id)
+    return full
 
 
 def _require_assignable(world: World, guild: Guild, roles: list[str], present: list[str]) -> None:
@@ -97,14 +108,6 @@ def _require_assignable(world: World, guild: Guild, roles: list[str], present: l
             raise discord_error(50028)
         if not bot_may_assign(world, guild, role):
             raise discord_error(50013)
-
-
-def _move(world: World, guild: Guild, user_id: str, channel_id: str | None) -> None:
-    if user_id not in guild.voice_states:
-        raise DiscordError(400, 40032, "Target user is not connected to voice.")
-    if channel_id is not None:
-        world.channel(str(channel_id))
-    set_voice_state(world, guild.id, {"channel_id": channel_id and str(channel_id)}, user_id)
 
 
 def kick(request: ApiRequest) -> None:

@@ -115,3 +115,35 @@ def test_an_answer_of_another_form_is_no_wrong_usage(shell):
     with scripted_proxy(console={"Status": {"version": "9"}, "Doctor": []}) as later:
         status, _, err = shell(f"discordproxy status --target {later.address}")
     assert (status, "is not in the format of" in err) == (1, True)
+
+
+ENDLESS_TEXT = "has more than 2000 characters, the limit of a message; --overflow split, truncate or file"
+
+
+@pytest.mark.parametrize(
+    ("line", "limit"),
+    [
+        ("yes | discordproxy message channel 1", ENDLESS_TEXT),
+        ("yes | discordproxy message channel 1 -", ENDLESS_TEXT),
+        ("yes '' | discordproxy message channel 1", ENDLESS_TEXT),
+        ("yes | discordproxy message channel 1 --overflow split", "standard input has more than 32 MiB"),
+        ("yes | discordproxy commands sync - --app a", "standard input has more than 32 MiB"),
+        ("discordproxy commands sync /dev/zero --app a", "/dev/zero has more than 32 MiB"),
+        ("discordproxy message channel 1 --embed-json @/dev/zero", "/dev/zero has more than 32 MiB"),
+        ("discordproxy message channel 1 --embed-json @<(yes)", "has more than 32 MiB"),
+        ("discordproxy message channel 1 --file /dev/zero", "zero has more than 100 MiB"),
+        ("truncate -s 101M large; discordproxy message channel 1 --file large", "large has more than 100 MiB"),
+        ("DISCORDPROXY_CA=/dev/zero discordproxy message channel 1 x", "contains no certificate"),
+    ],
+    ids=lambda value: value.partition(";")[0][:60],
+)
+def test_input_without_an_end_is_refused_with_the_limit(shell, proxy, tmp_path, line, limit):
+    status, _, err = shell(f"cd {tmp_path}; ulimit -v {1536 * 1024}; {line}")
+    assert (status, len(err.splitlines()), limit in err) == (2, 1, True), err
+    assert proxy.received == []
+
+
+@pytest.mark.parametrize("length", [2000, 5000])
+def test_a_text_from_a_pipe_that_the_proxy_judges_is_sent_whole(shell, proxy, length):
+    status, _, _ = shell(f"printf '€%.0s' $(seq {length}) | discordproxy message channel 1 -")
+    assert (status, proxy.received[0].request.content) == (0, "€" * length)

@@ -166,7 +166,7 @@ class TestMessage:
         assert out == "Message 8 sent in 2 parts\n"
 
     def test_interrupted(self, proxy, run, monkeypatch):
-        def interrupt():
+        def interrupt(_size):
             raise KeyboardInterrupt
 
         monkeypatch.setattr("sys.stdin", types.SimpleNamespace(read=interrupt))
