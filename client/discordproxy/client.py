@@ -56,7 +56,7 @@ from discordproxy.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -152,6 +152,12 @@ class DiscordClient(
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def _result(self, call: Any) -> Any:
+        return call
+
+    def _messages(self, call: Any) -> Iterator[Any]:
+        return iter(call)
 
     def close(self) -> None:
         """Close the client; the connection is closed if no other client uses it."""

@@ -211,4 +211,4 @@ class AsyncEventCalls(AsyncCalls):
         metadata = (*self._metadata, ("x-request-id", os.urandom(8).hex()))
         with self._gate:
             call = self._stream_stub.SubscribeEvents(request, metadata=metadata)
-        return call, aiter(call)
+        return call, self._messages(call)

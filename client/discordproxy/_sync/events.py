@@ -212,4 +212,4 @@ class EventCalls(Calls):
         metadata = (*self._metadata, ("x-request-id", os.urandom(8).hex()))
         with self._gate:
             call = self._stream_stub.SubscribeEvents(request, metadata=metadata)
-        return call, iter(call)
+        return call, self._messages(call)
