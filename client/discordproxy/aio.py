@@ -124,7 +124,9 @@ class AsyncDiscordClient(
         return await response_of(call)
 
     def _messages(self, call: Any) -> AsyncIterator[Any]:
-        return StreamMessages(call)
+        messages = StreamMessages(call)
+        self._open_link(self._endpoint().for_streams()).streams.add(messages)
+        return messages
 
     async def close(self) -> None:
         """Close the client; the connection is closed if no other client uses it."""
@@ -132,9 +134,11 @@ class AsyncDiscordClient(
             endpoint = self._endpoint()
             self._closed = True
             for each in (endpoint, endpoint.for_streams()):
-                channel = pool.release(self, _key(each))
-                if channel is not None:
-                    await channel.close()
+                link = pool.release(self, _key(each))
+                if link is not None:
+                    for stream in list(link.streams):
+                        stream.cancel()
+                    await link.channel.close()
 
     async def __aenter__(self) -> Self:
         return self

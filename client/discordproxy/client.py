@@ -165,9 +165,9 @@ class DiscordClient(
             endpoint = self._endpoint()
             self._closed = True
             for each in (endpoint, endpoint.for_streams()):
-                channel = pool.release(self, _key(each))
-                if channel is not None:
-                    channel.close()
+                link = pool.release(self, _key(each))
+                if link is not None:
+                    link.channel.close()
 
     def __enter__(self) -> Self:
         return self

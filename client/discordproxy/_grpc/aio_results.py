@@ -7,6 +7,7 @@ recognizes its cancel scopes by the message. A task that was not cancelled needs
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -45,14 +46,16 @@ async def response_of(call: Any) -> Any:
 
 
 class StreamMessages:
-    """An iterator over the messages of a streaming call.
+    """An iterator over the messages of a streaming call, which is cancelled if the iterator is dropped before its end.
 
     Args:
-        call: The call.
+        call: The call. Tasks of grpc.aio refer to it, so that it is not garbage-collected by itself.
     """
 
     def __init__(self, call: Any) -> None:
+        self._call = call
         self._messages = aiter(call)
+        self._loop = asyncio.get_running_loop()
 
     def __aiter__(self) -> Self:
         return self
@@ -68,8 +71,18 @@ class StreamMessages:
             return await anext(self._messages)
         except asyncio.CancelledError:
             if _is_cancelled(otherwise=True):
+                self._call.cancel()  # grpc.aio does so only after it has sent the request
                 raise
             raise _closed() from None
+
+    def cancel(self) -> None:
+        """Cancel the call."""
+        self._call.cancel()
+
+    def __del__(self) -> None:
+        """Cancel the call, from any thread."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._call.cancel)
 
 
 def _is_cancelled(*, otherwise: bool) -> bool:

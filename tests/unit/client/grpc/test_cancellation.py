@@ -9,21 +9,28 @@ import pytest
 
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordProxyGrpcError
+from discordproxy.discord_api_pb2 import Event
 
 KINDS = ("call", "events", "role sync")
 requires_python_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count cancellations")
 
 
 class SilentProxy(grpc.GenericRpcHandler):
-    """Answers nothing; counts the calls that arrived and those that were cancelled."""
+    """Sends one event to a subscriber, nothing else; counts the calls that arrived and those that were cancelled."""
 
     def __init__(self):
         self.arrived, self.cancelled = asyncio.Semaphore(0), asyncio.Semaphore(0)
 
     def service(self, details):
-        if details.method.endswith(("/SubscribeEvents", "/SyncGuildRoles")):
+        if details.method.endswith("/SubscribeEvents"):
+            return grpc.unary_stream_rpc_method_handler(self._send_event)
+        if details.method.endswith("/SyncGuildRoles"):
             return grpc.unary_stream_rpc_method_handler(self._answer)
         return grpc.unary_unary_rpc_method_handler(self._answer)
+
+    async def _send_event(self, request, context):
+        yield Event(type="MESSAGE_CREATE").SerializeToString()
+        await self._answer(request, context)
 
     async def _answer(self, _request, _context):
         self.arrived.release()
@@ -52,7 +59,9 @@ async def wait(kind, client):
     if kind == "call":
         await client.get_channel(1)
     elif kind == "events":
-        await anext(client.events())
+        events = client.events()
+        await anext(events)
+        await anext(events)
     else:
         await client.sync_guild_roles(1, {2: [3]}).result()
 
@@ -65,6 +74,13 @@ async def test_a_cancelled_task_keeps_the_message_of_its_cancellation(kind):
         task.cancel("Cancelled via cancel scope 7f")
         with pytest.raises(asyncio.CancelledError, match="Cancelled via cancel scope 7f"):
             await task
+        await proxy.cancelled.acquire()
+
+
+async def test_leaving_a_loop_over_events_ends_the_subscription():
+    async with silent_proxy() as (proxy, client):
+        async for _event in client.events():
+            break
         await proxy.cancelled.acquire()
 
 
