@@ -1,4 +1,4 @@
-"""A cancelled task ends with its own CancelledError, a call that another task closed with an error or the end."""
+"""Calls and streams of several tasks: cancelled, closed by another task, read by two."""
 
 import asyncio
 import sys
@@ -121,4 +121,16 @@ async def test_closing_a_role_sync_ends_its_iteration_in_another_task():
         await proxy.arrived.acquire()
         steps.close()
         with pytest.raises(ValueError, match="closed before its end"):
+            await task
+
+
+async def test_a_second_reader_of_a_stream_is_refused():
+    async with silent_proxy() as (_, client), client.events() as events:
+        await anext(events)
+        task = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)  # it begins to read
+        with pytest.raises(RuntimeError, match="another thread or task is reading these events"):
+            await anext(events)
+        events.close()
+        with pytest.raises(StopAsyncIteration):
             await task
