@@ -35,11 +35,13 @@ from discordproxy._async.message.reactions import AsyncReactionCalls
 from discordproxy._async.message.search import AsyncSearchCalls
 from discordproxy._async.message.webhook_settings import AsyncWebhookSettingsCalls
 from discordproxy._async.message.webhooks import AsyncWebhookCalls
+from discordproxy._grpc.aio_results import StreamMessages, response_of
 from discordproxy._grpc.channel import Endpoint, pool
 from discordproxy._grpc.configuration import Configuration
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -118,15 +120,25 @@ class AsyncDiscordClient(
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    async def _result(self, call: Any) -> Any:
+        return await response_of(call)
+
+    def _messages(self, call: Any) -> AsyncIterator[Any]:
+        messages = StreamMessages(call)
+        self._open_link(self._endpoint().for_streams()).streams.add(messages)
+        return messages
+
     async def close(self) -> None:
         """Close the client; the connection is closed if no other client uses it."""
         if not self._closed:
             endpoint = self._endpoint()
             self._closed = True
             for each in (endpoint, endpoint.for_streams()):
-                channel = pool.release(self, _key(each))
-                if channel is not None:
-                    await channel.close()
+                link = pool.release(self, _key(each))
+                if link is not None:
+                    for stream in list(link.streams):
+                        stream.cancel()
+                    await link.channel.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -56,7 +56,7 @@ from discordproxy.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -153,15 +153,21 @@ class DiscordClient(
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    def _result(self, call: Any) -> Any:
+        return call
+
+    def _messages(self, call: Any) -> Iterator[Any]:
+        return iter(call)
+
     def close(self) -> None:
         """Close the client; the connection is closed if no other client uses it."""
         if not self._closed:
             endpoint = self._endpoint()
             self._closed = True
             for each in (endpoint, endpoint.for_streams()):
-                channel = pool.release(self, _key(each))
-                if channel is not None:
-                    channel.close()
+                link = pool.release(self, _key(each))
+                if link is not None:
+                    link.channel.close()
 
     def __enter__(self) -> Self:
         return self

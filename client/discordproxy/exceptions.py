@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 _FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
+_STATUS_OF_TEXT = {text: status for status in GrpcStatusCode for text in (repr(status), str(status), status.name)}
+
 _REQUEST_TOO_LARGE = "SERVER: Received message larger than max"
 """Start of the details if the proxy's gRPC library rejects a request because of its size."""
 
@@ -118,6 +120,7 @@ class DiscordProxyGrpcError(DiscordProxyException):
     hint: str = ""
 
     def __init__(self, status: grpc.StatusCode, details: str) -> None:
+        status = _status(status)
         super().__init__(status, details)
         self.status = status
         self.details = details
@@ -136,6 +139,11 @@ class DiscordProxyGrpcError(DiscordProxyException):
         wait = "" if self.retry_after is None else f", retry after {self.retry_after:g} s"
         request = f", request {self.request_id}" if self.request_id else ""
         return f"{self.reason}, sent: {self.sent}{wait}{request}"
+
+
+def _status(status: grpc.StatusCode | str) -> grpc.StatusCode:
+    """Return a status, also of the text that Celery stores with JSON in its place."""
+    return _STATUS_OF_TEXT.get(status, GrpcStatusCode.UNKNOWN) if isinstance(status, str) else status
 
 
 class DiscordProxyTimeoutError(DiscordProxyGrpcError):

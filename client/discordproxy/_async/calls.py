@@ -48,6 +48,14 @@ class AsyncCalls:
     async def _sleep(self, seconds: float) -> None:
         raise NotImplementedError
 
+    async def _result(self, call: Any) -> Any:
+        """Return the response of a unary call."""
+        raise NotImplementedError
+
+    def _messages(self, call: Any) -> AsyncIterator[Any]:
+        """Return an iterator over the messages of a streaming call."""
+        raise NotImplementedError
+
     async def call(self, rpc: str, request: Message, **call: Unpack[CallArguments]) -> Any:
         """Call any unary RPC of the service by name, with the timeout, errors and retries of the other methods.
 
@@ -109,7 +117,9 @@ class AsyncCalls:
         while True:
             try:
                 with self._gate:
-                    return await method(request, timeout=attempts.time_left, metadata=metadata)
+                    call = method(request, timeout=attempts.time_left, metadata=metadata)
+                    response: Response = await self._result(call)
+                    return response
             except grpc.RpcError as ex:
                 delay = attempts.failed(ex)
             await self._sleep(delay)

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import deque
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import grpc
@@ -52,6 +53,7 @@ class AsyncEventStream:
         self._received: deque[Event] = deque()
         self._failures = 0
         self._closed = False
+        self._reading = Lock()
         self.cursor = request.cursor
 
     def __aiter__(self) -> Self:
@@ -63,7 +65,17 @@ class AsyncEventStream:
         Raises:
             DiscordProxyException: the subscription failed and retrying is pointless: an unknown type, a missing intent.
             DiscordProxyGapError: events are lost, with `on_gap="raise"`. The next iteration continues after the gap.
+            RuntimeError: another thread or task is reading this stream.
         """
+        if not self._reading.acquire(blocking=False):
+            raise RuntimeError("another thread or task is reading these events: open a stream for each, or use a queue")
+        try:
+            return await self._next_shown()
+        finally:
+            self._reading.release()
+
+    async def _next_shown(self) -> Event:
+        """Return the next event that the application shall see."""
         while True:
             event = await self._next()
             if event.kind == Event.DISPATCH:
@@ -211,4 +223,4 @@ class AsyncEventCalls(AsyncCalls):
         metadata = (*self._metadata, ("x-request-id", os.urandom(8).hex()))
         with self._gate:
             call = self._stream_stub.SubscribeEvents(request, metadata=metadata)
-        return call, aiter(call)
+        return call, self._messages(call)

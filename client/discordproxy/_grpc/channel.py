@@ -167,11 +167,12 @@ def _is_name(target: str) -> bool:
 
 
 class PooledChannel(NamedTuple):
-    """An open channel, its stub and the clients that use it."""
+    """An open channel, its stub, the clients that use it, and the streams that grpc.aio does not end with it."""
 
     channel: Any
     stub: Any
     users: WeakSet[Any]
+    streams: WeakSet[Any]
 
 
 class ChannelPool:
@@ -200,18 +201,18 @@ class ChannelPool:
                 if (link := self._links.get(key)) is None:
                     _warn_of_fork_support()
                     warn_of_green_threads()
-                    link = self._links[key] = PooledChannel(*open_link(), WeakSet())
+                    link = self._links[key] = PooledChannel(*open_link(), WeakSet(), WeakSet())
                 link.users.add(user)
         return link
 
-    def release(self, user: object, key: Hashable) -> Any | None:
+    def release(self, user: object, key: Hashable) -> PooledChannel | None:
         """Remove a client from a channel; return the channel if no client is left, for the caller to close."""
         with self._lock:
             link = self._links.get(key)
             if link is None or user not in link.users:
                 return None
             link.users.discard(user)
-            return None if link.users else self._links.pop(key).channel
+            return None if link.users else self._links.pop(key)
 
     def discard(self, is_stale: Callable[[Any], bool]) -> None:
         """Drop the channels whose key is stale: those of closed event loops."""

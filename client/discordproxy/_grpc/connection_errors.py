@@ -50,7 +50,7 @@ _CAUSES = (
     ),
 )
 _CLOSED = ("Socket closed", "connection reset", "Connection reset", "FD shutdown", "Broken pipe")
-_START = "Start the proxy with `discordproxyserver`, or set its address with --target or DISCORDPROXY_TARGET."
+_START = "Start the proxy with `discordproxyserver`, or set its address: target=, --target or DISCORDPROXY_TARGET."
 
 
 class Problem(NamedTuple):

@@ -117,7 +117,7 @@ class ForumPostArguments(ContentArguments, total=False):
 class MessageArguments(ContentArguments, total=False):
     """Arguments of the calls that create a message in a channel.
 
-    reply_to: The message to reply to, or its id.
+    reply_to: The message to reply to, or its id. If it does not exist, the message is sent without a reference.
     forward: The message to forward, from any channel the bot can read. A forward has no content of its own.
     message_reference: A reply or forward in the form of Discord's JSON.
     sticker_ids: Ids of up to 3 stickers.

@@ -31,7 +31,8 @@ def make(kind: Callable[Parameters, Made], *args: Parameters.args, **fields: Par
         ValueError: a value does not fit its field; the error names the field.
     """
     values: dict[str, Any] = {
-        name: list(value) if isinstance(value, Iterator) else value for name, value in fields.items()
+        name: list(value) if isinstance(value, Iterator) and name in _lists_of(kind) else value
+        for name, value in fields.items()
     }
     maker: Callable[..., Made] = kind
     try:
@@ -64,12 +65,14 @@ def _lists_of(maker: Any) -> frozenset[str]:
 
 
 def _wrong_type(maker: Any, name: str, value: Any) -> str:
-    """Return the problem of a value that is no text or message, where protobuf's own words are about its internals."""
+    """Return the problem of a value of a wrong type, where protobuf's own words are about its internals."""
     field = maker.DESCRIPTOR.fields_by_name.get(name)
     elements = value if name in _lists_of(maker) and isinstance(value, Iterable) else [value]
     for each in elements if field is not None else ():
         if field.type == FieldDescriptor.TYPE_STRING and not isinstance(each, (str, bytes)):
             return f"must be a text, not {type(each).__name__}"
+        if field.type == FieldDescriptor.TYPE_BYTES and not isinstance(each, bytes):
+            return f"must be bytes, not {type(each).__name__}"
         if field.type == FieldDescriptor.TYPE_MESSAGE and not isinstance(each, (Message, Mapping)):
             return f"must be a message {field.message_type.name} or a dictionary, not {type(each).__name__}"
     return ""

@@ -230,26 +230,31 @@ def to_file(file: FileLike) -> File:
     """
     if isinstance(file, File):
         return file
-    from pathlib import Path  # noqa: PLC0415 -- keeps the import of the client fast
-
     if isinstance(file, (str, os.PathLike)):
-        path = Path(file)
-        name = os.fsencode(path.name).decode("utf-8", "replace")  # file names may be invalid UTF-8
-        with path.open("rb") as opened:
+        name = _base_name(file)
+        with open(file, "rb") as opened:  # noqa: PTH123 -- pathlib would slow down the import of the client
             return make(File, filename=name, content=_content_of(opened, name))
-    if isinstance(file, tuple):
+    if isinstance(file, tuple) and len(file) == 2:  # noqa: PLR2004 -- name and content
         name, content = file
         return make(File, filename=name, content=content)
     if not hasattr(file, "read"):
         kinds = "a path, a tuple of name and bytes, an open binary file or a File"
         raise TypeError(f"must be {kinds}, not {type(file).__name__}")
-    name = Path(str(getattr(file, "name", "file"))).name
+    name = _base_name(getattr(file, "name", None)) or "file"
     return make(File, filename=name, content=_content_of(file, name))
 
 
 def _content_of(file: Any, name: str) -> bytes:
     content: bytes = read_within(file, MAX_FILE_BYTES, f"{name} has more than 100 MiB, the limit of a file")
     return content
+
+
+def _base_name(path: object) -> str:
+    """Return the last part of a path; "" for the names of anonymous files: None, or the number of a descriptor."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return ""
+    name = os.path.basename(os.fsencode(path))  # noqa: PTH119 -- pathlib would slow down the import of the client
+    return name.decode("utf-8", "replace")  # file names may be invalid UTF-8
 
 
 def to_kept(attachment: int | KeepAttachment) -> KeepAttachment:

@@ -49,6 +49,14 @@ class Calls:
     def _sleep(self, seconds: float) -> None:
         raise NotImplementedError
 
+    def _result(self, call: Any) -> Any:
+        """Return the response of a unary call."""
+        raise NotImplementedError
+
+    def _messages(self, call: Any) -> Iterator[Any]:
+        """Return an iterator over the messages of a streaming call."""
+        raise NotImplementedError
+
     def call(self, rpc: str, request: Message, **call: Unpack[CallArguments]) -> Any:
         """Call any unary RPC of the service by name, with the timeout, errors and retries of the other methods.
 
@@ -110,7 +118,9 @@ class Calls:
         while True:
             try:
                 with self._gate:
-                    return method(request, timeout=attempts.time_left, metadata=metadata)
+                    call = method(request, timeout=attempts.time_left, metadata=metadata)
+                    response: Response = self._result(call)
+                    return response
             except grpc.RpcError as ex:
                 delay = attempts.failed(ex)
             self._sleep(delay)

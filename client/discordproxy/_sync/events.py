@@ -7,6 +7,7 @@ import logging
 import os
 from collections import deque
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import grpc
@@ -53,6 +54,7 @@ class EventStream:
         self._received: deque[Event] = deque()
         self._failures = 0
         self._closed = False
+        self._reading = Lock()
         self.cursor = request.cursor
 
     def __iter__(self) -> Self:
@@ -64,7 +66,17 @@ class EventStream:
         Raises:
             DiscordProxyException: the subscription failed and retrying is pointless: an unknown type, a missing intent.
             DiscordProxyGapError: events are lost, with `on_gap="raise"`. The next iteration continues after the gap.
+            RuntimeError: another thread or task is reading this stream.
         """
+        if not self._reading.acquire(blocking=False):
+            raise RuntimeError("another thread or task is reading these events: open a stream for each, or use a queue")
+        try:
+            return self._next_shown()
+        finally:
+            self._reading.release()
+
+    def _next_shown(self) -> Event:
+        """Return the next event that the application shall see."""
         while True:
             event = self._next()
             if event.kind == Event.DISPATCH:
@@ -212,4 +224,4 @@ class EventCalls(Calls):
         metadata = (*self._metadata, ("x-request-id", os.urandom(8).hex()))
         with self._gate:
             call = self._stream_stub.SubscribeEvents(request, metadata=metadata)
-        return call, iter(call)
+        return call, self._messages(call)

@@ -1,4 +1,4 @@
-"""Reads request bodies: JSON, or a form with `payload_json` and files. File bytes are hashed and dropped."""
+"""Reads request bodies: JSON, or a form with fields or `payload_json`, and files. File bytes are hashed and dropped."""
 
 from hashlib import blake2b
 from typing import Any
@@ -12,6 +12,7 @@ from discordproxy_sandbox.messages.uploads import Upload
 
 MAX_REQUEST = 25 * 1024 * 1024
 MAX_FILE = 10 * 1024 * 1024
+CONTENT_TYPES = "{'application/x-www-form-urlencoded', 'multipart/form-data', 'application/json'}"
 
 
 class Body:
@@ -54,15 +55,26 @@ async def read_body(request: web.Request) -> Body:
 
 
 def _parse(raw: bytes, content_type: str, body: Body) -> None:
-    if content_type == "application/x-www-form-urlencoded":  # as py-cord sends a form without files
-        payloads = parse_qs(raw.decode(errors="replace")).get("payload_json", [])
-        if len(payloads) == 1:
-            raw, content_type = payloads[0].encode(), "application/json"
-    if content_type != "application/json":
-        body.error = DiscordError(
-            400, 50035, "Invalid Form Body", {"_errors": [{"code": "CONTENT_TYPE_INVALID", "message": content_type}]}
-        )
-        return
+    if content_type == "application/x-www-form-urlencoded":
+        fields = parse_qs(raw.decode(errors="replace"), keep_blank_values=True)
+        _parse_form({name: values[-1].encode() for name, values in fields.items()}, body)
+    elif content_type == "application/json":
+        _parse_json(raw, body)
+    else:
+        text = f'Expected "Content-Type" header to be one of {CONTENT_TYPES}.'
+        error = {"code": "CONTENT_TYPE_INVALID", "message": text}
+        body.error = DiscordError(400, 50035, "Invalid Form Body", {"_errors": [error]})
+
+
+def _parse_form(fields: dict[str, bytes], body: Body) -> None:
+    """Take the content from `payload_json`, otherwise from the other fields."""
+    if payload := fields.pop("payload_json", None):
+        _parse_json(payload, body)
+    else:
+        body.content = {name: raw.decode(errors="replace") for name, raw in fields.items()}
+
+
+def _parse_json(raw: bytes, body: Body) -> None:
     try:
         body.content = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -70,7 +82,7 @@ def _parse(raw: bytes, content_type: str, body: Body) -> None:
 
 
 async def _read_multipart(request: web.Request, body: Body) -> None:
-    fields: dict[str, Any] = {}
+    fields: dict[str, bytes] = {}
     reader = await request.multipart()
     while part := await reader.next():
         if not isinstance(part, BodyPartReader):
@@ -82,10 +94,7 @@ async def _read_multipart(request: web.Request, body: Body) -> None:
             fields[part.name or ""] = raw
         else:
             body.uploads.append(await _read_file(part, body))
-    if payload := fields.pop("payload_json", None):
-        _parse(payload, "application/json", body)
-    else:
-        body.content = {name: raw.decode(errors="replace") for name, raw in fields.items()}
+    _parse_form(fields, body)
 
 
 async def _read_file(part: BodyPartReader, body: Body) -> Upload:

@@ -232,6 +232,15 @@ async def test_bodies_that_are_no_json(discord, http):
         assert (response.status, (await response.json())["code"]) == (400, 50035)
 
 
+@pytest.mark.parametrize(
+    "fields", [{"content": "a & b"}, {"payload_json": '{"content": "a & b"}', "content": "ignored"}]
+)
+async def test_url_encoded_forms_are_accepted(discord, http, fields):
+    """As `curl -d content=...` sends them; py-cord sends messages without files so."""
+    async with http.post(discord.rest_url + MESSAGES, data=fields) as response:
+        assert (response.status, (await response.json())["content"]) == (200, "a & b")
+
+
 async def test_a_thread_counts_its_messages(discord, http):
     async with http.post(f"{discord.rest_url}/channels/{THREAD_ID}/messages", json={"content": "x"}) as response:
         message = await response.json()

@@ -218,7 +218,7 @@ class AsyncRoleCalls(AsyncCalls):
         metadata = (*self._metadata, ("x-request-id", os.urandom(8).hex()))
         with self._gate:
             call = self._stream_stub.SyncGuildRoles(request, timeout=timeout, metadata=metadata)
-        return call, aiter(call)
+        return call, self._messages(call)
 
     def list_bans(
         self, guild_id: int, *, limit: int | None = None, **call: Unpack[CallArguments]

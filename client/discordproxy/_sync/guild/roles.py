@@ -217,7 +217,7 @@ class RoleCalls(Calls):
         metadata = (*self._metadata, ("x-request-id", os.urandom(8).hex()))
         with self._gate:
             call = self._stream_stub.SyncGuildRoles(request, timeout=timeout, metadata=metadata)
-        return call, iter(call)
+        return call, self._messages(call)
 
     def list_bans(self, guild_id: int, *, limit: int | None = None, **call: Unpack[CallArguments]) -> Iterator[Ban]:
         """Iterate over the bans of a guild in the order of user ids, page by page."""

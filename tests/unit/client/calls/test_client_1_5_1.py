@@ -225,6 +225,14 @@ class TestExceptions:
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), copy.sent) == (type(error), str(error), "no")
 
+    @pytest.mark.parametrize("form", [repr, str])
+    def test_is_made_again_from_arguments_that_were_stored_as_texts(self, form):
+        """Celery's JSON results do so."""
+        error = DiscordProxyTimeoutError(grpc.StatusCode.DEADLINE_EXCEEDED, "late")
+        copy = DiscordProxyTimeoutError(*(each if isinstance(each, str) else form(each) for each in error.args))
+        assert (copy.status, copy.args, str(copy)) == (error.status, error.args, str(error))
+        assert DiscordProxyGrpcError("<StatusCode.NEW: (99, 'new')>", "").status is grpc.StatusCode.UNKNOWN
+
     def test_without_details_is_returned_as_it_is(self):
         error = grpc.RpcError()
         assert to_discord_proxy_exception(error) is error

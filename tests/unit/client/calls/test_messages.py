@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import tempfile
 from datetime import datetime, timedelta, timezone
 
 import grpc
@@ -152,6 +154,20 @@ class TestMessage:
             ("c", b""),
         ]
         assert request.files[5].spoiler
+
+    def test_an_open_file_without_a_usable_name(self, sent, tmp_path):
+        unnamed = io.BytesIO(b"")
+        unnamed.name = ""
+        odd = tmp_path / os.fsdecode(b"\xff.txt")
+        odd.touch()
+        with tempfile.TemporaryFile() as numbered, tempfile.SpooledTemporaryFile() as spooled, odd.open("rb") as opened:
+            request = sent(files=[numbered, spooled, unnamed, opened])
+        assert [file.filename for file in request.files] == ["file", "file", "file", "\ufffd.txt"]
+
+    @pytest.mark.parametrize("kind", [bytearray, io.BytesIO])
+    def test_a_content_that_is_not_bytes(self, sent, kind):
+        with pytest.raises(ValueError, match=rf"^files\[0\]: content: must be bytes, not {kind.__name__}$"):
+            sent(files=[("a.txt", kind(b"text"))])
 
     def test_flags(self, sent):
         assert sent("x").flags == 0

@@ -131,7 +131,7 @@ def test_anything_as_an_argument(value):
         ({"components": [{"type": math.nan}]}, "components: Out of range"),
         ({"overflow": "cut"}, "overflow: must be one of error, split, truncate, file; not 'cut'"),
         ({"priority": "urgent"}, "priority: must be one of normal, low, high; not 'urgent'"),
-        ({"files": [("a", "text")]}, r"files\[0\]: content: expected bytes, str found"),
+        ({"files": [("a", "text")]}, r"files\[0\]: content: must be bytes, not str"),
         ({"sticker_ids": ["a"]}, "sticker_ids: 'str' object"),
         ({"content": 5}, "content: must be a text, not int"),
         ({"idempotency_key": UUID(int=1)}, "idempotency_key: must be a text, not UUID"),

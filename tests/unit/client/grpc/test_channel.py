@@ -114,7 +114,7 @@ def test_the_last_user_closes():
     pool.link(two, "key", channels.open)
     assert pool.release(one, "key") is None
     assert pool.release(one, "key") is None
-    assert pool.release(two, "key") == "channel 1"
+    assert pool.release(two, "key").channel == "channel 1"
     assert pool.link(two, "key", channels.open).stub == "stub 2"
 
 

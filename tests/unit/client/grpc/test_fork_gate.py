@@ -77,7 +77,24 @@ def wake_up_when_forking(gate):
 
 
 def test_fork_does_not_wait_for_ever():
-    gate = ForkGate(timeout_s=0.01)
+    gate, inside, leave = ForkGate(timeout_s=0.01), threading.Event(), threading.Event()
+
+    def call():
+        with gate:
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    inside.wait()
+    assert forked(gate)
+    leave.set()
+    thread.join()
+
+
+def test_fork_does_not_wait_for_a_call_of_its_own_thread():
+    """The call goes on only after the signal handler that forks."""
+    gate = ForkGate(timeout_s=threading.TIMEOUT_MAX)
     with gate:
         assert forked(gate)
 

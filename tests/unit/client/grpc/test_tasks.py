@@ -1,0 +1,136 @@
+"""Calls and streams of several tasks: cancelled, closed by another task, read by two."""
+
+import asyncio
+import sys
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+
+from discordproxy.aio import AsyncDiscordClient
+from discordproxy.client import DiscordProxyGrpcError
+from discordproxy.discord_api_pb2 import Event
+
+KINDS = ("call", "events", "role sync")
+requires_python_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count cancellations")
+
+
+class SilentProxy(grpc.GenericRpcHandler):
+    """Sends one event to a subscriber, nothing else; counts the calls that arrived and those that were cancelled."""
+
+    def __init__(self):
+        self.arrived, self.cancelled = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    def service(self, details):
+        if details.method.endswith("/SubscribeEvents"):
+            return grpc.unary_stream_rpc_method_handler(self._send_event)
+        if details.method.endswith("/SyncGuildRoles"):
+            return grpc.unary_stream_rpc_method_handler(self._answer)
+        return grpc.unary_unary_rpc_method_handler(self._answer)
+
+    async def _send_event(self, request, context):
+        yield Event(type="MESSAGE_CREATE").SerializeToString()
+        await self._answer(request, context)
+
+    async def _answer(self, _request, _context):
+        self.arrived.release()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.release()
+            raise
+
+
+@asynccontextmanager
+async def silent_proxy():
+    server, proxy = grpc.aio.server(options=[("grpc.so_reuseport", 0)]), SilentProxy()
+    server.add_generic_rpc_handlers((proxy,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with AsyncDiscordClient(f"127.0.0.1:{port}", retries=0) as client:
+            yield proxy, client
+    finally:
+        await server.stop(None)
+
+
+async def wait(kind, client):
+    """Wait for an answer of the proxy."""
+    if kind == "call":
+        await client.get_channel(1)
+    elif kind == "events":
+        events = client.events()
+        await anext(events)
+        await anext(events)
+    else:
+        await client.sync_guild_roles(1, {2: [3]}).result()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_cancelled_task_keeps_the_message_of_its_cancellation(kind):
+    async with silent_proxy() as (proxy, client):
+        task = asyncio.ensure_future(wait(kind, client))
+        await proxy.arrived.acquire()
+        task.cancel("Cancelled via cancel scope 7f")
+        with pytest.raises(asyncio.CancelledError, match="Cancelled via cancel scope 7f"):
+            await task
+        await proxy.cancelled.acquire()
+
+
+async def test_leaving_a_loop_over_events_ends_the_subscription():
+    async with silent_proxy() as (proxy, client):
+        async for _event in client.events():
+            break
+        await proxy.cancelled.acquire()
+
+
+async def test_a_task_that_is_cancelled_before_its_call_starts():
+    async with silent_proxy() as (_, client):
+        task = asyncio.ensure_future(wait("call", client))
+        await asyncio.sleep(0)
+        task.cancel("at once")
+        with pytest.raises(asyncio.CancelledError, match="at once"):
+            await task
+
+
+async def test_closing_the_client_fails_a_call_of_another_task():
+    async with silent_proxy() as (proxy, client):
+        task = asyncio.ensure_future(wait("call", client))
+        await proxy.arrived.acquire()
+        await client.close()
+        with pytest.raises(DiscordProxyGrpcError, match="Channel closed") as error:
+            await task
+        assert (error.value.status, error.value.sent) == (grpc.StatusCode.CANCELLED, "unknown")
+
+
+@requires_python_3_11
+async def test_closing_the_client_fails_the_events_of_another_task():
+    async with silent_proxy() as (proxy, client):
+        task = asyncio.ensure_future(wait("events", client))
+        await proxy.arrived.acquire()
+        await client.close()
+        with pytest.raises(RuntimeError, match="is closed: create a new client"):
+            await task
+
+
+@requires_python_3_11
+async def test_closing_a_role_sync_ends_its_iteration_in_another_task():
+    async with silent_proxy() as (proxy, client):
+        steps = client.sync_guild_roles(1, {2: [3]})
+        task = asyncio.ensure_future(steps.result())
+        await proxy.arrived.acquire()
+        steps.close()
+        with pytest.raises(ValueError, match="closed before its end"):
+            await task
+
+
+async def test_a_second_reader_of_a_stream_is_refused():
+    async with silent_proxy() as (_, client), client.events() as events:
+        await anext(events)
+        task = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)  # it begins to read
+        with pytest.raises(RuntimeError, match="another thread or task is reading these events"):
+            await anext(events)
+        events.close()
+        with pytest.raises(StopAsyncIteration):
+            await task
