@@ -62,6 +62,52 @@ def test_dotenv_keeps_whole_values_and_the_environment_wins(folder: Path, monkey
     assert (settings.token.get_secret_value(), settings.port, settings.key_prefix) == ("ab#cd", 2, "other")
 
 
+def test_white_space_around_a_value_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets of Kubernetes end with a line break, and files with CRLF leave a carriage return."""
+    given = {
+        "DISCORD_BOT_TOKEN": TOKEN,
+        "DISCORDPROXY_PORT": "2",
+        "DISCORDPROXY_LOG_LEVEL": "debug",
+        "DISCORDPROXY_KEY_PREFIX": "other",
+        "DISCORDPROXY_DISCORD_URL": "http://x/api",
+        "DISCORDPROXY_REDIS_URL": "redis://:p@x",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, f" {value}\r\n")
+    monkeypatch.setenv("DISCORDPROXY_GATEWAY_URL", "\n")
+    settings = load(ExampleSettings)
+    assert (settings.port, settings.log_level, settings.key_prefix) == (2, "DEBUG", "other")
+    assert (settings.discord_url, settings.gateway_url) == ("http://x/api", "")
+    assert settings.redis_url.get_secret_value() == "redis://:p@x"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DISCORDPROXY_NAMES='s3cret",
+        "DISCORDPROXY_NAMES: s3cret",
+        "export DISCORDPROXY_NAMES='s3cret' s3cret",
+        "DISCORDPROXY_NAMES",
+    ],
+)
+def test_a_line_of_dotenv_that_cannot_be_read_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """The library skips it, and the server would run without this setting, such as without keys."""
+    (folder / ".env").write_text(f"DISCORD_BOT_TOKEN={TOKEN}\n{line}\nDISCORDPROXY_PORT=2\n")
+    with pytest.raises(SystemExit) as caught:
+        load(ExampleSettings)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"ERROR: {folder / '.env'}, line 2: DISCORDPROXY_NAMES cannot be read; ")
+    assert "s3cret" not in error
+
+
+def test_lines_of_dotenv_for_other_programs_are_theirs(folder: Path) -> None:
+    (folder / ".env").write_text(f"OTHER: 'x\nANOTHER\nDISCORD_BOT_TOKEN={TOKEN}\n")
+    assert load(ExampleSettings).token.get_secret_value() == TOKEN
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
