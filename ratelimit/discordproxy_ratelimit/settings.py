@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
@@ -243,16 +243,25 @@ class SharedSettings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All secrets of the settings, for redaction: tokens, passwords in URLs and other secrets."""
+        """All secrets of the settings, for redaction: tokens, URLs with a password, the passwords, other secrets."""
         values = [value for _, value in self if isinstance(value, SecretStr)]
         texts = [secret.get_secret_value() for secret in (*(bot.token for bot in self._all_bots), *values)]
-        passwords = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
-        return tuple(text for text in (*texts, *passwords) if text)
+        return tuple(secret for text in texts for secret in _secrets_in(text) if secret)
 
     @property
     def bot_id(self) -> str:
         """The chosen bot's name in keys of Redis; see `BotConfig.id`."""
         return self.chosen.id
+
+
+def _secrets_in(text: str) -> tuple[str, ...]:
+    """Return a secret, or for a URL the whole and its passwords; none if it has no password."""
+    if "://" not in text:
+        return (text,)
+    parts = urlsplit(text)
+    given = [parts.password, *(value for name, value in parse_qsl(parts.query) if "password" in name)]
+    passwords = [unquote(password) for password in given if password]
+    return (text, *passwords) if passwords else ()
 
 
 Settings = TypeVar("Settings", bound=SharedSettings)

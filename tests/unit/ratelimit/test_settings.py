@@ -62,6 +62,24 @@ def test_dotenv_keeps_whole_values_and_the_environment_wins(folder: Path, monkey
     assert (settings.token.get_secret_value(), settings.port, settings.key_prefix) == ("ab#cd", 2, "other")
 
 
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("redis://cache:1/0", []),
+        ("redis://u:p%40ssword@cache", ["redis://u:p%40ssword@cache", "p@ssword"]),
+        ("unix:///x?db=1&password=s3cret", ["unix:///x?db=1&password=s3cret", "s3cret"]),
+        (
+            "redis+sentinel://a/main?sentinel_password=other",
+            ["redis+sentinel://a/main?sentinel_password=other", "other"],
+        ),
+    ],
+)
+def test_the_secrets_of_a_url_are_its_passwords(url: str, secrets: list[str]) -> None:
+    """Without one, logs show where the server is."""
+    settings = ExampleSettings(DISCORD_BOT_TOKEN=TOKEN, redis_url=url)
+    assert [secret for secret in settings.secrets if secret != TOKEN] == secrets
+
+
 def test_white_space_around_a_value_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Secrets of Kubernetes end with a line break, and files with CRLF leave a carriage return."""
     given = {
