@@ -65,6 +65,7 @@ class _Response:
     Attributes:
         skew_s: seconds that this machine's clock is ahead of the Date header, None without one.
         edge: the response came from Discord's edge or a proxy.
+        problem: text of the error in place of a response.
     """
 
     http_status: int
@@ -73,6 +74,7 @@ class _Response:
     reply: Reply | None = None
     skew_s: float | None = None
     edge: bool = False
+    problem: str = ""
 
     def document(self) -> dict[str, Any] | None:
         try:
@@ -114,7 +116,7 @@ class Doctor:
             findings.token(
                 user.http_status, str((user.document() or {}).get("username", "")), user.took_s, edge=user.edge
             ),
-            findings.reachability(user.http_status, user.reason, user.took_s, setup.discord),
+            findings.reachability(user.http_status, user.reason, user.took_s, setup.discord, user.problem),
             *await self._redis(),
             findings.clock(user.skew_s, "Discord"),
         ]
@@ -161,7 +163,7 @@ class Doctor:
             reply = await self._rest.send(request, call)
         except ApiError as error:
             edge = ANSWERED_BY in error.extras
-            return _Response(error.http_status, error.reason, loop.time() - began, edge=edge)
+            return _Response(error.http_status, error.reason, loop.time() - began, edge=edge, problem=str(error))
         return _Response(reply.status, "", loop.time() - began, reply, _skew_s(reply))
 
 
