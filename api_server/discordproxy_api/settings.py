@@ -217,6 +217,15 @@ class ApiSettings(SharedSettings):
         return self
 
     @model_validator(mode="after")
+    def _drain_outlasts_the_lame_duck(self) -> Self:
+        if self.lame_duck and self.lame_duck >= self.drain_timeout:
+            raise ValueError(
+                f"DISCORDPROXY_LAME_DUCK is {self.lame_duck:g}: it is a part of DISCORDPROXY_DRAIN_TIMEOUT, which is "
+                f"{self.drain_timeout:g}, and would leave no time to finish calls"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         pages = range(self.http_port, self.http_port + max(self.workers, self.worker + 1)) if self.http_port else ()
         if pages and pages[-1] > MAX_PORT:

@@ -294,6 +294,13 @@ def load(kind: type[Settings]) -> Settings:
     raise SystemExit(USAGE)
 
 
+def keep_dotenv() -> None:
+    """Copy this server's lines of `.env` into the environment, for processes that start after the file has changed."""
+    for name, value in dotenv_values(DOTENV, encoding="utf-8-sig").items():
+        if _OURS.match(name) and value and not os.environ.get(name):
+            os.environ[name] = value
+
+
 def _refuse_broken_lines() -> None:
     """Raise ValueError if `.env` has a line for this server that cannot be read; the library skips such lines."""
     path = Path(DOTENV)

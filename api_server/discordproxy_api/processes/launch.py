@@ -30,7 +30,7 @@ from discordproxy_ratelimit.process.streams import announce, complain
 from discordproxy_ratelimit.redis.url import describe
 from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, folder_of, make_private
 from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
-from discordproxy_ratelimit.settings import InvalidSettingsError, read, unknown_variables
+from discordproxy_ratelimit.settings import InvalidSettingsError, keep_dotenv, read, unknown_variables
 
 PRELOADED = ("discordproxy_api.__main__",)
 """Modules that are imported once for all children."""
@@ -73,6 +73,7 @@ def launch(options: LaunchOptions) -> int:
     """Run the server until it ends and return its exit status. Errors are printed in one line."""
     try:
         settings, sandbox = _settings(options.sandbox)
+        keep_dotenv()
         with forking(*preloaded(settings)) as forks:  # before the log starts a thread
             return _supervise(settings, options, forks, sandbox=sandbox)
     except InvalidSettingsError as error:
@@ -123,7 +124,7 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
     os.environ["DISCORD_BOT_TOKEN"] = f"{SANDBOX_BOT}.sandbox.{run}-no-secret"
     os.environ["SANDBOX_TOKEN"] = ""  # otherwise the sandbox accepts only that token
     os.environ["DISCORDPROXY_DISCORD_URL"] = f"http://127.0.0.1:{_sandbox_port()}/api/v10"
-    os.environ["DISCORDPROXY_GATEWAY_URL"] = ""  # the sandbox returns its own URL
+    os.environ["DISCORDPROXY_GATEWAY_URL"] = f"ws://127.0.0.1:{_sandbox_port()}/gateway"  # not that of `.env`
     prefix = read(ApiSettings).key_prefix[:20]
     os.environ["DISCORDPROXY_KEY_PREFIX"] = f"{prefix}:sandbox-{run}"  # state of a former run must not be used
     return read(ApiSettings), True

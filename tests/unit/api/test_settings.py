@@ -33,6 +33,13 @@ def test_two_servers_on_one_port_are_refused(ports, named):
         ApiSettings(DISCORD_BOT_TOKEN="t", **ports)
 
 
+def test_a_lame_duck_leaves_time_to_finish_calls():
+    with pytest.raises(ValidationError, match="DISCORDPROXY_LAME_DUCK is 5: it is a part of"):
+        ApiSettings(DISCORD_BOT_TOKEN="t", lame_duck=5, drain_timeout=5)
+    assert ApiSettings(DISCORD_BOT_TOKEN="t", lame_duck=5, drain_timeout=6).lame_duck == 5
+    assert ApiSettings(DISCORD_BOT_TOKEN="t", drain_timeout=0).drain_timeout == 0
+
+
 def test_http_ports_end_at_the_highest_port():
     with pytest.raises(ValidationError, match="would end at 65536"):
         ApiSettings(DISCORD_BOT_TOKEN="t", http_port=65535, workers=2)

@@ -1,12 +1,13 @@
 """Settings: sources, the bot token, and one line for every error."""
 
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import Field
 
 from discordproxy_ratelimit.process.bot_config import bot_id_of
-from discordproxy_ratelimit.settings import SharedSettings, load, unknown_variables
+from discordproxy_ratelimit.settings import SharedSettings, keep_dotenv, load, unknown_variables
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.s3cret-s3cret-s3cret"
 
@@ -119,6 +120,17 @@ def test_a_line_of_dotenv_that_cannot_be_read_is_refused(
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"ERROR: {folder / '.env'}, line 2: DISCORDPROXY_NAMES cannot be read; ")
     assert "s3cret" not in error
+
+
+def test_processes_that_start_later_have_the_settings_of_the_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": ""})
+    (folder / ".env").write_text(
+        f"DISCORD_BOT_TOKEN={TOKEN}\nDISCORDPROXY_PORT=2\nDISCORDPROXY_EGRESS=a\nOTHER=1\nDISCORDPROXY_BOT=\n"
+    )
+    keep_dotenv()
+    assert os.environ == {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": "a", "DISCORD_BOT_TOKEN": TOKEN}
 
 
 def test_lines_of_dotenv_for_other_programs_are_theirs(folder: Path) -> None:
