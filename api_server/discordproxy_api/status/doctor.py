@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -41,6 +41,7 @@ class Setup:
         local: whether that is a loopback address.
         rest_port: of Discord's HTTP API, None for none.
         encrypted, keys: whether TLS and a key or client certificate are required.
+        file_problems: returns the problems of the files of certificates and keys.
     """
 
     discord_url: str
@@ -51,6 +52,7 @@ class Setup:
     keys: bool
     http_proxy: str = ""
     rest_port: int | None = None
+    file_problems: Callable[[], Iterable[str]] = tuple
 
     @property
     def discord(self) -> str:
@@ -134,6 +136,7 @@ class Doctor:
             findings.circuit(document),
             *findings.calls(document),
             findings.tls(setup.host, local=setup.local, encrypted=setup.encrypted, keys=setup.keys),
+            *findings.files(setup.file_problems()),
             *await self._rest_port(document["doors"].get("http", 0)),
         ]
 

@@ -204,6 +204,12 @@ def address_of(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def files(problems: Iterable[str]) -> list[Finding]:
+    """Return the findings about files of certificates and keys whose content is not in use."""
+    found = map(_split, problems)
+    return [_bad("files", text, fix or "Correct the file; its previous content stays in use.") for text, fix in found]
+
+
 def tls(host: str, *, local: bool, encrypted: bool, keys: bool) -> Finding:
     """Evaluate encryption and authentication on the network."""
     if local:

@@ -210,6 +210,17 @@ def test_checks_of_discord() -> None:
     assert "Redis" in findings.reachability(0, "BROKER_UNAVAILABLE", 3.0, "https://d").fix
 
 
+def test_checks_of_files() -> None:
+    assert findings.files([]) == []
+    key, certificate = findings.files(["KEYS: no TOML", "CERT: 'x' expires soon; renew the file"])
+    assert (key.good, key.text, key.fix) == (
+        False,
+        "KEYS: no TOML",
+        "Correct the file; its previous content stays in use.",
+    )
+    assert (certificate.text, certificate.fix) == ("CERT: 'x' expires soon", "Renew the file.")
+
+
 def test_checks_of_clocks_and_redis() -> None:
     assert findings.clock(None, "Discord").good
     assert findings.clock(-1.2, "Discord").good
