@@ -1,10 +1,12 @@
 """Settings of an API worker."""
 
+import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from typing_extensions import Self
 
 from discordproxy_ratelimit.settings import SharedSettings
@@ -17,6 +19,12 @@ Seconds = Annotated[float, Field(ge=0, le=1_000_000)]
 Timeout = Annotated[float, Field(ge=0.01, le=86_400)]
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Memory = Annotated[int, Field(ge=1, le=2**50)]
+
+MAX_WORKERS = 10_000
+MAX_PORT = 65_535
+
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?!\d+\.?$){_LABEL}\.?")
 
 HONCHO = "HONCHO_PROCESS_NAME"
 """Set by honcho, which kills processes five seconds after the stop signal."""
@@ -33,6 +41,20 @@ def default_worker() -> int:
     return int(number) - 1 if number.isdigit() and int(number) else 0
 
 
+def _host(value: str) -> str:
+    """Return an address without brackets, or a host name in lower case."""
+    host = value.removeprefix("[").removesuffix("]").lower()
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(host):
+            raise ValueError(
+                "an address of this machine is needed, such as 127.0.0.1, 0.0.0.0 or ::, or its host name; the port is "
+                "a setting of its own, DISCORDPROXY_PORT"
+            ) from None
+    return host
+
+
 class ApiSettings(SharedSettings):
     """Settings of an API worker; units are in the descriptions."""
 
@@ -40,7 +62,7 @@ class ApiSettings(SharedSettings):
         "off", description="OpenTelemetry traces; otlp sends them to OTEL_EXPORTER_OTLP_ENDPOINT"
     )
 
-    host: str = Field("127.0.0.1", description="listening address of gRPC and HTTP")
+    host: Annotated[str, AfterValidator(_host)] = Field("127.0.0.1", description="listening address of gRPC and HTTP")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(50051, description="port for gRPC; 0: any free port")
     http_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
         None,
@@ -104,7 +126,9 @@ class ApiSettings(SharedSettings):
         "refuse",
         description="if Redis is unavailable: refuse calls, or continue in degraded mode at a reduced rate (local)",
     )
-    workers: Positive = Field(1, description="number of API workers; in degraded mode they divide the limits")
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = Field(
+        1, description="number of API workers; in degraded mode they divide the limits"
+    )
 
     max_calls: Positive = Field(
         12_000, description="maximum number of concurrent calls of a worker, including waiting ones"
@@ -193,8 +217,22 @@ class ApiSettings(SharedSettings):
         return self
 
     @model_validator(mode="after")
+    def _drain_outlasts_the_lame_duck(self) -> Self:
+        if self.lame_duck and self.lame_duck >= self.drain_timeout:
+            raise ValueError(
+                f"DISCORDPROXY_LAME_DUCK is {self.lame_duck:g}: it is a part of DISCORDPROXY_DRAIN_TIMEOUT, which is "
+                f"{self.drain_timeout:g}, and would leave no time to finish calls"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         pages = range(self.http_port, self.http_port + max(self.workers, self.worker + 1)) if self.http_port else ()
+        if pages and pages[-1] > MAX_PORT:
+            raise ValueError(
+                f"DISCORDPROXY_HTTP_PORT is {self.http_port}: the workers' HTTP ports, one each from there on, "
+                f"would end at {pages[-1]}; the highest port is {MAX_PORT}"
+            )
         for port, use, variable in ((self.port, "gRPC", "PORT"), (self.rest_port, "Discord's API", "REST_PORT")):
             if port in pages:
                 raise ValueError(

@@ -62,8 +62,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the server until a stop signal; exits with a status of `exit_status`."""
     prepare()
-    if os.getpid() == 1:
-        exit_on_stop_signal()  # `Supervision` replaces this handler
+    exit_on_stop_signal()  # no traceback during the imports; `Supervision` replaces these handlers
     options = parser().parse_args(arguments)
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         complain("The server needs more packages: pip install 'discordproxy[server]>=2'")

@@ -22,6 +22,7 @@ log = logging.getLogger("discordproxy_api.tls")
 
 CERT, KEY, CLIENT_CA = "DISCORDPROXY_TLS_CERT", "DISCORDPROXY_TLS_KEY", "DISCORDPROXY_TLS_CLIENT_CA"
 WARN_BEFORE = timedelta(days=14)
+WARN_EVERY = timedelta(days=1)
 _READABLE_BY_ALL = 0o004
 
 
@@ -63,13 +64,27 @@ class Tls:
 
     def __init__(self, files: TlsFiles, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._reloaded = ReloadedValue(files.paths, lambda: read_certificates(files, now()))
+        self._path, self._now = files.cert, now
+        self._warn_at = datetime.min.replace(tzinfo=UTC)
         self._requires_client_certificates = files.client_ca is not None
         self._served: Certificates | None = None
 
     @property
     def current(self) -> Certificates:
         """The newest valid certificates."""
-        return self._reloaded.get()
+        certificates = self._reloaded.get()
+        self._warn(certificates.expires_at)
+        return certificates
+
+    def problem(self) -> str:
+        """Return the problem of new files or the near expiry of the current certificate, "" if there is none."""
+        return self._reloaded.problem() or _expiry(self._reloaded.get().expires_at, self._path, self._now())
+
+    def _warn(self, expires_at: datetime) -> None:
+        """Log a near expiry once a day: the process may run for months."""
+        if (now := self._now()) >= self._warn_at and (text := _expiry(expires_at, self._path, now)):
+            self._warn_at = now + WARN_EVERY
+            log.warning("%s", text)
 
     def expires_at(self) -> float:
         """Return the expiry of the current certificate in Unix time."""
@@ -161,8 +176,16 @@ def _check_time(certificate: "x509.Certificate", path: Path, now: datetime) -> N
             f"{CERT}: the certificate in {str(path)!r} is valid only from {begins:%Y-%m-%d %H:%M} UTC on; "
             "check this machine's clock"
         )
-    if ends - now < WARN_BEFORE:
-        log.warning("the certificate in %s expires on %s UTC", path, f"{ends:%Y-%m-%d %H:%M}")
+
+
+def _expiry(expires_at: datetime, path: Path, now: datetime) -> str:
+    """Return one line about a certificate that has expired or soon does, "" for others."""
+    if expires_at - now >= WARN_BEFORE:
+        return ""
+    expires = "expires" if now <= expires_at else "expired"
+    return (
+        f"{CERT}: the certificate read from {str(path)!r} {expires} on {expires_at:%Y-%m-%d %H:%M} UTC; renew the file"
+    )
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -51,6 +52,21 @@ _UNPARSED = re.compile(r'error parsing value for field "(\w+)"')
 """Text of a SettingsError."""
 
 TOKEN_MISSING = "token_missing"  # noqa: S105 - the kind of an error
+
+DOTENV = ".env"
+_OURS = re.compile(r"\s*(?:export\s+)?(DISCORD(?:PROXY)?_\w+)")
+"""Begin of a line of `.env` that is for this server; other lines may be for other programs."""
+
+
+class InvalidSettingsError(Exception):
+    """The settings cannot be used; the text is one line without secrets.
+
+    `token_missing`: they only lack a bot token.
+    """
+
+    def __init__(self, text: str, *, token_missing: bool = False) -> None:
+        super().__init__(text)
+        self.token_missing = token_missing
 
 
 def _checked_redis_url(url: SecretStr) -> SecretStr:
@@ -97,13 +113,13 @@ def world_of(url: str) -> str:
 class SharedSettings(BaseSettings):
     """Settings of the broker, the gateway and the API workers.
 
-    Sources, the first wins: constructor arguments, environment, the file `.env` in the current folder. An empty
-    variable counts as unset. `token` is the only way to the bot token.
+    Sources, the first wins: constructor arguments, environment, the file `.env` in the current folder. White space
+    around a value is ignored, and an empty variable counts as unset. `token` is the only way to the bot token.
     """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=".env",
+        env_file=DOTENV,
         env_file_encoding="utf-8-sig",
         env_ignore_empty=True,
         extra="ignore",
@@ -158,15 +174,16 @@ class SharedSettings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_service_links(cls, values: Any) -> Any:
-        """Ignore what Kubernetes sets for a service of our name."""
+    def _given(cls, values: Any) -> Any:
+        """Return the values without white space around them, empty ones, and those that Kubernetes sets for a service.
+
+        Secrets of Kubernetes and files with CRLF add a line break to a value.
+        """
+        _refuse_broken_lines()
         if not isinstance(values, dict):
             return values
-        return {
-            name: value
-            for name, value in values.items()
-            if not (name.endswith("port") and isinstance(value, str) and _SERVICE_LINK.fullmatch(value))
-        }
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        return {name: value for name, value in stripped.items() if value != "" and not _is_service_link(name, value)}
 
     @model_validator(mode="after")
     def _find_bots(self) -> Self:
@@ -226,11 +243,10 @@ class SharedSettings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All secrets of the settings, for redaction: tokens, passwords in URLs and other secrets."""
+        """All secrets of the settings, for redaction: tokens, URLs with a password, the passwords, other secrets."""
         values = [value for _, value in self if isinstance(value, SecretStr)]
         texts = [secret.get_secret_value() for secret in (*(bot.token for bot in self._all_bots), *values)]
-        passwords = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
-        return tuple(text for text in (*texts, *passwords) if text)
+        return tuple(secret for text in texts for secret in _secrets_in(text) if secret)
 
     @property
     def bot_id(self) -> str:
@@ -238,20 +254,70 @@ class SharedSettings(BaseSettings):
         return self.chosen.id
 
 
+def _secrets_in(text: str) -> tuple[str, ...]:
+    """Return a secret, or for a URL the whole and its passwords; none if it has no password."""
+    if "://" not in text:
+        return (text,)
+    parts = urlsplit(text)
+    given = [parts.password, *(value for name, value in parse_qsl(parts.query) if "password" in name)]
+    passwords = [unquote(password) for password in given if password]
+    return (text, *passwords) if passwords else ()
+
+
 Settings = TypeVar("Settings", bound=SharedSettings)
+
+
+def read(kind: type[Settings]) -> Settings:
+    """Read the settings of `kind`.
+
+    Raises:
+        InvalidSettingsError: a setting is invalid, or `.env` cannot be read.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        token_missing = error.errors(include_url=False)[0]["type"] == TOKEN_MISSING
+        raise InvalidSettingsError(_explain(error, kind), token_missing=token_missing) from None
+    except SettingsError as error:
+        raise InvalidSettingsError(_explain_unparsed(error, kind)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise InvalidSettingsError(f"the settings cannot be read ({reason}); check {Path(DOTENV).absolute()}") from None
 
 
 def load(kind: type[Settings]) -> Settings:
     """Read the settings of `kind`; an invalid one ends the process with one line on stderr and status 2."""
     try:
-        return kind()
-    except ValidationError as error:
-        complain(f"ERROR: {explain(error, kind)}")  # logging is not set up yet
-    except SettingsError as error:
-        complain(f"ERROR: {_explain_unparsed(error, kind)}")
-    except OSError as error:
-        complain(f"ERROR: the settings cannot be read ({type(error).__name__}); check .env")
+        return read(kind)
+    except InvalidSettingsError as error:
+        complain(f"ERROR: {error}")  # logging is not set up yet
     raise SystemExit(USAGE)
+
+
+def keep_dotenv() -> None:
+    """Copy this server's lines of `.env` into the environment, for processes that start after the file has changed."""
+    for name, value in dotenv_values(DOTENV, encoding="utf-8-sig").items():
+        if _OURS.match(name) and value and not os.environ.get(name):
+            os.environ[name] = value
+
+
+def _refuse_broken_lines() -> None:
+    """Raise ValueError if `.env` has a line for this server that cannot be read; the library skips such lines."""
+    path = Path(DOTENV)
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8-sig") as lines:
+        for each in parse_stream(lines):
+            ours = _OURS.match(each.original.string)
+            if ours and (each.error or each.value is None):
+                raise ValueError(
+                    f"{path.absolute()}, line {each.original.line}: {ours[1]} cannot be read; write {ours[1]}='value', "
+                    "with both quotes and nothing after them"
+                )
+
+
+def _is_service_link(name: str, value: Any) -> bool:
+    return name.endswith("port") and isinstance(value, str) and bool(_SERVICE_LINK.fullmatch(value))
 
 
 def _explain_unparsed(error: SettingsError, kind: type[BaseSettings]) -> str:
@@ -259,8 +325,8 @@ def _explain_unparsed(error: SettingsError, kind: type[BaseSettings]) -> str:
     found = _UNPARSED.search(str(error))
     field = kind.model_fields.get(found[1]) if found else None
     if not found or field is None:
-        return f"the settings cannot be read ({type(error).__name__}); check .env"
-    return f'{PREFIX}{found[1].upper()}: must be JSON, such as ["one", "two"]; it is the {field.description}'
+        return f"the settings cannot be read ({type(error).__name__}); check {DOTENV}"
+    return f'{PREFIX}{found[1].upper()}: must be JSON, such as ["one", "two"]; meaning: {field.description}'
 
 
 def unknown_variables(*kinds: type[BaseSettings]) -> Iterator[str]:
@@ -268,7 +334,7 @@ def unknown_variables(*kinds: type[BaseSettings]) -> Iterator[str]:
     names = [name.upper() for kind in kinds for name in kind.model_fields]
     known = CLIENT_VARIABLES.union(PREFIX + name for name in names)
     try:
-        file = dotenv_values(".env", encoding="utf-8-sig", interpolate=False)
+        file = dotenv_values(DOTENV, encoding="utf-8-sig", interpolate=False)
     except (OSError, ValueError):  # reported when the settings are read
         file = {}
     for name, value in sorted({**file, **os.environ}.items()):
@@ -283,7 +349,7 @@ def _is_service_variable(name: str, value: str | None) -> bool:
     return bool(_SERVICE_VARIABLE.search(name) or _SERVICE_LINK.fullmatch(value or ""))
 
 
-def explain(error: ValidationError, kind: type[BaseSettings]) -> str:
+def _explain(error: ValidationError, kind: type[BaseSettings]) -> str:
     """Return one line: the variable, its problem, the fix. It contains no values of secrets."""
     first, *others = error.errors(include_url=False, include_context=False)
     message = first["msg"].removeprefix("Value error, ")
@@ -296,4 +362,4 @@ def explain(error: ValidationError, kind: type[BaseSettings]) -> str:
     has_default = field.default not in ("", None, PydanticUndefined) and not secret
     default = f" (default: {field.default})" if has_default else ""
     variable = f"{PREFIX}{str(first['loc'][0]).upper()}"
-    return " ".join(f"{variable}{value}: {message}; it is the {field.description}{default}{rest}".split())
+    return " ".join(f"{variable}{value}: {message}; meaning: {field.description}{default}{rest}".split())

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,15 @@ from processes.deployment import COMMANDS, TOKEN, left_running
 from processes.leash import LEASH
 from processes.process import Process
 
+STOPPED_EARLY = """
+import time
+from discordproxy_api import supervisor
+def slow():
+    print("starting", flush=True)
+    time.sleep(600)
+supervisor.parser = slow
+supervisor.main()
+"""
 NOWHERE = "/nowhere/redis.sock"
 
 
@@ -66,6 +77,15 @@ async def test_no_token(quiet, settings: dict[str, str]) -> None:
         for fix in ("DISCORD_BOT_TOKEN", "DISCORDPROXY_TOKEN_FILE", "--sandbox"):
             assert fix in line
         assert len(process.lines) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_stop_during_the_imports_prints_nothing(settings: dict[str, str], tmp_path: Path, number: int) -> None:
+    async with Process(sys.executable, "-c", STOPPED_EARLY, env=settings, cwd=tmp_path) as process:
+        await process.line("starting")
+        process.signal(number)
+        assert await process.ended() == 0
+        assert process.lines == ["starting"]
 
 
 async def test_wrong_token(quiet, discord: Sandbox, settings: dict[str, str]) -> None:

@@ -108,6 +108,10 @@ class Authenticator:
             return None
         return found if found.status else None
 
+    def problem(self) -> str:
+        """Return why the present content of the key file is not in use, "" if it is or there is none."""
+        return "" if self._keys is None else self._keys.problem()
+
     def still_admits(self, shown: Credentials, principal: Principal) -> bool:
         """Return whether the credentials still belong to the same principal."""
         return self._holder(shown) == principal and not self._expired(principal)

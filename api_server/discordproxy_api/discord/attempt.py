@@ -8,7 +8,12 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.retry import Outcome
-from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http1.response import (
+    CERTIFICATE_REFUSED,
+    HttpResponse,
+    NoAnswerError,
+    UnreadableAnswerError,
+)
 from discordproxy_api.discord.request import RestRequest
 from discordproxy_ratelimit.headers import Answer, retry_after_s
 from discordproxy_ratelimit.permit import Permit
@@ -96,9 +101,9 @@ def without_answer(attempt: Attempt, error: NoAnswerError) -> FailedAttempt:
         text = f"Discord did not answer ({error}); whether the request took effect is unknown."
         return FailedAttempt(Outcome.LOST, _unreachable(text))
     cause = _CAUSES.get(str(error), str(error))
+    also = "clock, SSL_CERT_FILE" if cause.startswith(CERTIFICATE_REFUSED) else "network"
     text = (
-        f"Discord could not be reached ({cause}); check the machine's network, HTTPS_PROXY and "
-        "DISCORDPROXY_DISCORD_URL."
+        f"Discord could not be reached ({cause}); check the machine's {also}, HTTPS_PROXY and DISCORDPROXY_DISCORD_URL."
     )
     return FailedAttempt(Outcome.UNSENT, _unreachable(text))
 

@@ -13,6 +13,9 @@ from typing import Any
 
 _PAUSE_S = 0.1
 _MAX_BACKLOG = 1024
+_MAPPED = "::ffff:"
+"""Begin of an IPv4 address as an IPv6 socket shows it."""
+
 _QUIET_S = 0.2
 """A connection without traffic for this long has no request or response on its way."""
 
@@ -81,6 +84,7 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
     if not isinstance(name, tuple):
         return ""
     host, port = name[:2]
+    host = host.removeprefix(_MAPPED)
     return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
@@ -114,7 +118,11 @@ class ConnectionGuard:
         for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
             where = (address[0], self._port() or port, *address[2:])
             listening = socket.create_server(
-                where, family=family, backlog=min(self._limits.connections, _MAX_BACKLOG), reuse_port=self._shared
+                where,
+                family=family,
+                backlog=min(self._limits.connections, _MAX_BACKLOG),
+                reuse_port=self._shared,
+                dualstack_ipv6=address[0] == "::" and socket.has_dualstack_ipv6(),  # as gRPC's port
             )
             listening.settimeout(0)
             self._sockets.append(listening)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -42,18 +43,27 @@ class Child:
         on_lines: receives the lines of its output.
         parks_after_s: if it exits for good after this time, it is not restarted and its last line is logged every
             minute, instead of ending the server.
+        retried_after_s: if it exits for good after this time, it is restarted as after a crash: a file that others have
+            read before may be invalid for now.
 
     Attribute `starting` is true while its process may exist although `pid` is None.
     """
 
     def __init__(
-        self, program: Program, *, start: Start, on_lines: OnLines, parks_after_s: float | None = None
+        self,
+        program: Program,
+        *,
+        start: Start,
+        on_lines: OnLines,
+        parks_after_s: float | None = None,
+        retried_after_s: float = math.inf,
     ) -> None:
         self.name = program.name
         self._program = program
         self._start_program = start
         self._on_lines = on_lines
         self._parks_after_s = parks_after_s
+        self._retried_after_s = retried_after_s
         self._stopping = asyncio.Event()
         self._process: RunningProcess | None = None
         self._last_line = ""
@@ -74,7 +84,7 @@ class Child:
             status, happened = await self._run_once()
             if self._stopping.is_set():
                 break
-            if status in (USAGE, CONFIGURATION):  # another start would change nothing
+            if status in (USAGE, CONFIGURATION) and clock() - began < self._retried_after_s:
                 if self._parks_after_s is None or clock() - began < self._parks_after_s:
                     return ChildExit(self.name, status, self._last_line)
                 await self._park(status)

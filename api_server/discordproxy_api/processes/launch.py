@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from discordproxy import __version__
 from discordproxy_api.processes import server_log
 from discordproxy_api.processes.banner import BannerFacts, banner
@@ -32,7 +30,7 @@ from discordproxy_ratelimit.process.streams import announce, complain
 from discordproxy_ratelimit.redis.url import describe
 from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, folder_of, make_private
 from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
-from discordproxy_ratelimit.settings import TOKEN_MISSING, explain, unknown_variables
+from discordproxy_ratelimit.settings import InvalidSettingsError, keep_dotenv, read, unknown_variables
 
 PRELOADED = ("discordproxy_api.__main__",)
 """Modules that are imported once for all children."""
@@ -45,7 +43,8 @@ PRELOADED_FOR_TLS = ("cryptography.x509", "cryptography.hazmat.primitives.serial
 PRELOADED_FOR_HTTP = ("discordproxy_api.http.pages", "discordproxy_api.http.server")
 
 UP_AFTER_S = 30.0
-"""If Discord rejects the gateway later than this (a revoked token), the API workers keep running and report it."""
+"""If Discord rejects the gateway later than this (a revoked token), the API workers keep running and report it. If a
+worker crashes later than this, and a setting or file is invalid meanwhile, the others keep running."""
 
 SANDBOX_PORT = 4099
 SANDBOX_BOT = "MTAwMDAwMDAwMDAwMDAwMDAx"
@@ -74,13 +73,14 @@ def launch(options: LaunchOptions) -> int:
     """Run the server until it ends and return its exit status. Errors are printed in one line."""
     try:
         settings, sandbox = _settings(options.sandbox)
+        keep_dotenv()
         with forking(*preloaded(settings)) as forks:  # before the log starts a thread
             return _supervise(settings, options, forks, sandbox=sandbox)
-    except ValidationError as error:
-        if _token_missing(error):
+    except InvalidSettingsError as error:
+        if error.token_missing:
             ways = "set DISCORD_BOT_TOKEN or DISCORDPROXY_TOKEN_FILE, or use --sandbox to try the server without one"
             return _fail(f"No Discord bot token provided; {ways}", FAILED)
-        return _fail(explain(error, ApiSettings), USAGE)
+        return _fail(str(error), USAGE)
     except StartError as error:
         return _fail(str(error), NOT_YET if error.temporary else FAILED)
     except EmbeddedError as error:
@@ -115,19 +115,19 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
     """Return the settings, and whether to start the sandbox."""
     if sandbox != "always":
         try:
-            return ApiSettings(), False
-        except ValidationError as error:
-            if sandbox == "never" or not _token_missing(error):
+            return read(ApiSettings), False
+        except InvalidSettingsError as error:
+            if sandbox == "never" or not error.token_missing:
                 raise
     run = secrets.token_hex(4)
     # The real token must not reach the sandbox.
     os.environ["DISCORD_BOT_TOKEN"] = f"{SANDBOX_BOT}.sandbox.{run}-no-secret"
     os.environ["SANDBOX_TOKEN"] = ""  # otherwise the sandbox accepts only that token
     os.environ["DISCORDPROXY_DISCORD_URL"] = f"http://127.0.0.1:{_sandbox_port()}/api/v10"
-    os.environ["DISCORDPROXY_GATEWAY_URL"] = ""  # the sandbox returns its own URL
-    prefix = ApiSettings().key_prefix[:20]
+    os.environ["DISCORDPROXY_GATEWAY_URL"] = f"ws://127.0.0.1:{_sandbox_port()}/gateway"  # not that of `.env`
+    prefix = read(ApiSettings).key_prefix[:20]
     os.environ["DISCORDPROXY_KEY_PREFIX"] = f"{prefix}:sandbox-{run}"  # state of a former run must not be used
-    return ApiSettings(), True
+    return read(ApiSettings), True
 
 
 def _open_log(options: LaunchOptions, file_level: str, settings: ApiSettings) -> ServerLog:
@@ -153,10 +153,6 @@ def _sandbox_port() -> int:
     return int(given)
 
 
-def _token_missing(error: ValidationError) -> bool:
-    return error.errors(include_url=False)[0]["type"] == TOKEN_MISSING
-
-
 async def _run(settings: ApiSettings, level: str, log: ServerLog, forks: ForkClient, *, sandbox: bool) -> int:
     address = Address(settings.host, settings.port)
     _check_ports(settings, address, sandbox=sandbox)
@@ -178,7 +174,8 @@ async def _run(settings: ApiSettings, level: str, log: ServerLog, forks: ForkCli
             child(
                 Program(
                     f"api.{number}", "discordproxy_api", environment={**variables, "DISCORDPROXY_WORKER": str(number)}
-                )
+                ),
+                retried_after_s=UP_AFTER_S,
             )
             for number in range(settings.workers)
         ],

@@ -17,6 +17,9 @@ from discordproxy_ratelimit.redis.client import wait_for
 
 log = logging.getLogger("supervisor")
 
+_NOT_YET = (errno.EADDRNOTAVAIL, socket.EAI_AGAIN)
+"""Errors of an address that this machine may get later: at boot, the server may start before the network."""
+
 LISTENING_WITHIN_S = 30.0
 MARGIN_S, GATEWAY_WITHIN_S, BROKER_WITHIN_S = 2.0, 6.0, 8.0
 """Seconds before a process gets a second signal and is then killed; the margin is added to the drain timeout."""
@@ -54,9 +57,11 @@ def check_free(address: Address, option: str) -> None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(where)
     except OSError as error:
-        reason = "is already in use; stop the other server" if error.errno == errno.EADDRINUSE else "cannot be used"
-        detail = "" if error.errno == errno.EADDRINUSE else f" ({error.strerror or error})"
-        raise StartError(f"{address} {reason}{detail}, or choose another one with {option}") from None
+        if error.errno == errno.EADDRINUSE:
+            text = f"{address} is already in use; stop the other server, or choose another one with {option}"
+            raise StartError(text) from None
+        text = f"{address} cannot be used ({error.strerror or error}); choose another one with --host or {option}"
+        raise StartError(text, temporary=error.errno in _NOT_YET) from None
 
 
 async def _accepts(address: Address) -> bool:

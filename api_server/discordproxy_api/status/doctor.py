@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -41,6 +41,7 @@ class Setup:
         local: whether that is a loopback address.
         rest_port: of Discord's HTTP API, None for none.
         encrypted, keys: whether TLS and a key or client certificate are required.
+        file_problems: returns the problems of the files of certificates and keys.
     """
 
     discord_url: str
@@ -51,6 +52,7 @@ class Setup:
     keys: bool
     http_proxy: str = ""
     rest_port: int | None = None
+    file_problems: Callable[[], Iterable[str]] = tuple
 
     @property
     def discord(self) -> str:
@@ -65,6 +67,7 @@ class _Response:
     Attributes:
         skew_s: seconds that this machine's clock is ahead of the Date header, None without one.
         edge: the response came from Discord's edge or a proxy.
+        problem: text of the error in place of a response.
     """
 
     http_status: int
@@ -73,6 +76,7 @@ class _Response:
     reply: Reply | None = None
     skew_s: float | None = None
     edge: bool = False
+    problem: str = ""
 
     def document(self) -> dict[str, Any] | None:
         try:
@@ -114,7 +118,7 @@ class Doctor:
             findings.token(
                 user.http_status, str((user.document() or {}).get("username", "")), user.took_s, edge=user.edge
             ),
-            findings.reachability(user.http_status, user.reason, user.took_s, setup.discord),
+            findings.reachability(user.http_status, user.reason, user.took_s, setup.discord, user.problem),
             *await self._redis(),
             findings.clock(user.skew_s, "Discord"),
         ]
@@ -132,6 +136,7 @@ class Doctor:
             findings.circuit(document),
             *findings.calls(document),
             findings.tls(setup.host, local=setup.local, encrypted=setup.encrypted, keys=setup.keys),
+            *findings.files(setup.file_problems()),
             *await self._rest_port(document["doors"].get("http", 0)),
         ]
 
@@ -161,7 +166,7 @@ class Doctor:
             reply = await self._rest.send(request, call)
         except ApiError as error:
             edge = ANSWERED_BY in error.extras
-            return _Response(error.http_status, error.reason, loop.time() - began, edge=edge)
+            return _Response(error.http_status, error.reason, loop.time() - began, edge=edge, problem=str(error))
         return _Response(reply.status, "", loop.time() - began, reply, _skew_s(reply))
 
 

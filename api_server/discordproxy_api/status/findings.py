@@ -63,13 +63,16 @@ def token(http_status: int, name: str, took_s: float, *, edge: bool = False) -> 
     return _bad("token", f"not checked: no answer within {took_s:.1f} s", "See the finding about discord.")
 
 
-def reachability(http_status: int, reason: str, took_s: float, url: str) -> Finding:
-    """Evaluate the response time of Discord, including the wait for a permit."""
+def reachability(http_status: int, reason: str, took_s: float, url: str, problem: str = "") -> Finding:
+    """Evaluate the response time of Discord, including the wait for a permit; `problem` is the text of a failure."""
     if not http_status:
         fixes = {
             "BROKER_UNAVAILABLE": "Redis does not answer, so no calls are sent: make sure that it runs.",
             "CIRCUIT_OPEN": "The circuit holds calls back; it closes again by itself.",
         }
+        if reason not in fixes and "; " in problem:
+            text, fix = _split(problem.removesuffix("."))
+            return _bad("discord", f"no answer from {url}: {text}", fix)
         fix = fixes.get(reason, "Check the network, DNS, HTTPS_PROXY and DISCORDPROXY_DISCORD_URL.")
         return _bad("discord", f"no answer from {url}" + (f" ({reason})" if reason else ""), fix)
     if took_s > SLOW_S:
@@ -199,6 +202,12 @@ def rest(host: str, port: int, *, is_open: bool, encrypted: bool, calls: int) ->
 def address_of(host: str, port: int) -> str:
     """Return host and port as text."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def files(problems: Iterable[str]) -> list[Finding]:
+    """Return the findings about files of certificates and keys whose content is not in use."""
+    found = map(_split, problems)
+    return [_bad("files", text, fix or "Correct the file; its previous content stays in use.") for text, fix in found]
 
 
 def tls(host: str, *, local: bool, encrypted: bool, keys: bool) -> Finding:

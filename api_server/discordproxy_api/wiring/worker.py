@@ -113,7 +113,7 @@ async def wired(
         health = Health({**required, **probes}, metrics)
         brokers = {backend.bot.name: backend.broker for backend in backends}
         status = StatusReader(brokers, {backend.bot.name: backend.gateway for backend in backends})
-        setup = _setup(settings)
+        setup = _setup(settings, partial(_file_problems, tls, authenticator))
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
         console = StatusService(status, doctor)
         by_bot = {service.backend.bot.name: service for service in services}
@@ -239,7 +239,11 @@ async def _inspect_redis(settings: ApiSettings) -> tuple[str, list[str]] | None:
     return await inspect_url(redis_url(settings))
 
 
-def _setup(settings: ApiSettings) -> Setup:
+def _file_problems(tls: Tls | None, authenticator: Authenticator) -> list[str]:
+    return [problem for problem in (tls.problem() if tls else "", authenticator.problem()) if problem]
+
+
+def _setup(settings: ApiSettings, file_problems: Callable[[], list[str]]) -> Setup:
     return Setup(
         discord_url=settings.discord_url,
         http_proxy=str(http_proxy_for(settings.discord_url) or ""),
@@ -249,6 +253,7 @@ def _setup(settings: ApiSettings) -> Setup:
         encrypted=settings.tls_cert is not None,
         keys=settings.authenticates_callers,
         rest_port=settings.rest_port,
+        file_problems=file_problems,
     )
 
 

@@ -40,6 +40,7 @@ class ReloadedValue(Generic[Value]):
         self._checked_at = clock()
         self._stamps = self._read_stamps()  # before the files are read, so that a change in between is detected
         self._value = make()
+        self._problem = ""
 
     def get(self) -> Value:
         """Return the latest valid value."""
@@ -47,6 +48,11 @@ class ReloadedValue(Generic[Value]):
             with self._lock:
                 self._refresh()
         return self._value
+
+    def problem(self) -> str:
+        """Return why the present content of the files is not in use, "" if it is."""
+        self.get()
+        return self._problem
 
     def _refresh(self) -> None:
         now = self._clock()
@@ -60,8 +66,10 @@ class ReloadedValue(Generic[Value]):
         try:
             self._value = self._make()
         except UnusableFileError as error:
+            self._problem = str(error)
             log.error("%s; the last valid content stays in force", error)  # noqa: TRY400 - the line is complete
         else:
+            self._problem = ""
             log.info("Read again: %s", ", ".join(map(str, self._paths)))
 
     def _read_stamps(self) -> tuple[tuple[int, int, int] | None, ...]:

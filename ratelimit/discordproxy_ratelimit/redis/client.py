@@ -6,6 +6,7 @@ A Cluster's client has the same commands as a server's client; this module conta
 import asyncio
 import contextlib
 import functools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -18,9 +19,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     ClusterDownError,
+    MasterDownError,
     NoPermissionError,
     RedisClusterException,
     RedisError,
+    ResponseError,
 )
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as NoAnswer
@@ -33,6 +36,8 @@ from discordproxy_ratelimit.redis.pool import MAX_CONNECTIONS, UNBOUNDED, Bounde
 from discordproxy_ratelimit.redis.url import Target, describe, parse
 
 LOGIN_REFUSED = "refused the login; check user and password in DISCORDPROXY_REDIS_URL"
+NO_DATABASE = "has no database of this number; check DISCORDPROXY_REDIS_URL, or raise the server's `databases`"
+_UNKNOWN_COMMAND = re.compile(r"unknown command '([A-Za-z|]{1,30})'")
 
 
 def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
@@ -270,8 +275,8 @@ async def wait_for(url: str, *, within_s: float) -> None:
                 try:
                     await client.execute_command("PING")  # type: ignore[no-untyped-call] # raw commands have no types
                 except (RedisError, OSError) as error:
-                    if login_refused(error):
-                        raise _unavailable(url, LOGIN_REFUSED) from None
+                    if (refused := refusal_of(error)) in (LOGIN_REFUSED, NO_DATABASE):
+                        raise _unavailable(url, refused) from None
                 else:
                     return
                 await asyncio.sleep(0.05)
@@ -281,10 +286,21 @@ async def wait_for(url: str, *, within_s: float) -> None:
         await client.aclose()
 
 
-def login_refused(error: BaseException) -> bool:
-    """Return whether a client's error means a wrong user or password; the library may wrap the original error."""
-    kinds = (AuthenticationError, NoPermissionError)
-    return isinstance(error, kinds) or isinstance(error.__cause__, kinds)
+def refusal_of(error: BaseException) -> str:
+    """Return how a server that answers refuses to work, with the fix; "" for any other error of a client.
+
+    The library may wrap the original error. Its text may contain the user's name or the command, so it is not used.
+    """
+    kind = error.__cause__ if isinstance(error.__cause__, RedisError) else error
+    if isinstance(kind, (AuthenticationError, NoPermissionError)):
+        return LOGIN_REFUSED
+    if isinstance(kind, MasterDownError):
+        return "is a replica that has lost its master; set DISCORDPROXY_REDIS_URL to the master"
+    if isinstance(kind, ResponseError) and "DB index" in str(kind):
+        return NO_DATABASE
+    if isinstance(kind, ResponseError) and (command := _UNKNOWN_COMMAND.search(str(kind))):
+        return f"does not offer the command {command[1]}; allow the commands of deploy/redis/users.acl"
+    return ""
 
 
 def _unavailable(url: str, happened: str) -> BrokerUnavailableError:

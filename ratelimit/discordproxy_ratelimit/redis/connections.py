@@ -1,4 +1,4 @@
-"""redis-py connection subclasses: hiredis encoding, cancellable I/O, abortive TLS close."""
+"""redis-py connection subclasses: hiredis encoding, complete logins, cancellable I/O, abortive TLS close."""
 
 from types import TracebackType
 from typing import Any
@@ -20,6 +20,21 @@ class _HiredisEncoder:
         """Return an encoded command; raises DataError for an argument of an unsupported type."""
         packed: list[bytes] = self._serializer.pack(*command)
         return packed
+
+
+class _CompleteLogin:
+    """Closes a connection whose login or database was refused.
+
+    The library leaves one to a unix socket open: the next command would run without the login, in database 0.
+    """
+
+    async def connect_check_health(self: Any, *args: Any, **options: Any) -> None:
+        """Connect, log in and select the database; raises the library's errors."""
+        try:
+            await super().connect_check_health(*args, **options)  # type: ignore[misc] # of the other base
+        except BaseException:
+            await self.disconnect(nowait=True)
+            raise
 
 
 class _Bounded(StallTolerantTimeout):
@@ -84,8 +99,8 @@ class _AbortOnClose:
 def adapted(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     """Return a subclass of the library's `kind` with the adaptations of this module."""
     mixins = (
-        (_AbortOnClose, _CancellableIo, _HiredisEncoder)
+        (_AbortOnClose, _CompleteLogin, _CancellableIo, _HiredisEncoder)
         if issubclass(kind, SSLConnection)
-        else (_CancellableIo, _HiredisEncoder)
+        else (_CompleteLogin, _CancellableIo, _HiredisEncoder)
     )
     return type(kind.__name__, (*mixins, kind), {})

@@ -2,16 +2,23 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
-from discordproxy_ratelimit.redis.client import LOGIN_REFUSED, connect, login_refused
-from discordproxy_ratelimit.redis.url import describe, is_encrypted, is_remote
+from discordproxy_ratelimit.redis.client import connect, refusal_of
+from discordproxy_ratelimit.redis.url import describe, is_encrypted, is_remote, parse
 
 log = logging.getLogger("broker")
+
+INSPECT_EVERY_S = 60.0
+"""Interval at which a server that answers is inspected again: its memory may become full."""
+
+_FULL = 0.95
+"""Share of `maxmemory` that is reported: what remains is used in bursts."""
 
 OLDEST = {"Redis": (7, 0), "Valkey": (7, 2)}
 """Lowest server versions that run the scripts."""
@@ -37,6 +44,17 @@ def problems_of(info: Mapping[str, Any], url: str) -> list[str]:
         found.append(
             f"maxmemory-policy is {policy}: a full server would silently evict rate limits; set it to noeviction"
         )
+    limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    if limit and used >= _FULL * limit:
+        found.append(
+            f"its memory is full ({used:,} of {limit:,} bytes), so it refuses writes or evicts rate limits; raise "
+            "maxmemory, or remove data of other programs"
+        )
+    if info.get("role") == "slave" and parse(url).topology == "server":
+        found.append(
+            "it is a replica, which refuses writes; set DISCORDPROXY_REDIS_URL to the master, or let Sentinels find it "
+            "(redis+sentinel://)"
+        )
     if is_remote(url) and not is_encrypted(url):
         found.append("the connection to another machine is not encrypted; use rediss:// or a private network")
     return found
@@ -50,22 +68,27 @@ async def inspect(client: Redis, url: str) -> tuple[str, list[str]]:
     """
     info = dict(await client.info("server"))
     info |= await client.info("memory")
+    info |= await client.info("replication")
     found = problems_of(info, url)
     try:
         await client.eval("return 1", 0)  # type: ignore[no-untyped-call, misc, unused-ignore]
     except NoPermissionError:
         found.append("this user may not run scripts; allow EVAL, EVALSHA and SCRIPT LOAD (ACL category @scripting)")
+    except ResponseError as error:
+        if refusal := refusal_of(error):  # such as a renamed command
+            found.append(f"it {refusal}")
     name, _, full = version_of(info)
     return f"{name} {full}", found
 
 
 async def inspect_url(url: str) -> tuple[str, list[str]] | None:
-    """Return the result of `inspect` for the server at `url`, None if it does not answer."""
+    """Return the result of `inspect` for the server at `url`, the refusal of one that refuses, None without answer."""
     client = connect(url)
     try:
         return await inspect(client, url)
-    except (RedisError, OSError):
-        return None
+    except (RedisError, OSError) as error:
+        refusal = refusal_of(error)
+        return ("Redis", [f"it {refusal}"]) if refusal else None
     finally:
         await client.aclose()
 
@@ -82,12 +105,14 @@ async def clients_gone(client: Redis, *, within_s: float) -> bool:
 
 
 class Watch:
-    """Pings a server and logs the changes of its state."""
+    """Pings a server; logs the changes of its state, and its problems."""
 
     def __init__(self, url: str, *, period_s: float = 1.0) -> None:
         self.answering: bool | None = None
         self._url = url
         self._period_s = period_s
+        self._inspect_at = 0.0
+        self._problems: list[str] = []
 
     async def run(self) -> None:
         """Ping until cancelled, whatever the server does."""
@@ -100,10 +125,10 @@ class Watch:
             await client.aclose()
 
     async def look(self, client: Redis) -> None:
-        """Ping once and log a change of the state."""
-        where = describe(self._url)
+        """Ping or inspect once; log a change of the state and new problems."""
+        where, now = describe(self._url), asyncio.get_running_loop().time()
         try:
-            if self.answering:
+            if self.answering and now < self._inspect_at:
                 await client.execute_command("PING")  # type: ignore[no-untyped-call]
                 return
             label, found = await inspect(client, self._url)
@@ -112,14 +137,24 @@ class Watch:
                 log.error("Redis at %s %s (nothing is sent meanwhile)", where, _complaint(error))  # noqa: TRY400
             self.answering = False
             return
-        self.answering = True
-        log.info("Redis at %s answers: %s", where, label)
+        self._inspect_at = now + INSPECT_EVERY_S
+        if not self.answering:
+            self.answering, self._problems = True, []
+            log.info("Redis at %s answers: %s", where, label)
+        self._report(found, where)
+
+    def _report(self, found: list[str], where: str) -> None:
+        """Log the problems that are new; their figures may change."""
+        known = [_without_figures(problem) for problem in self._problems]
         for problem in found:
-            log.warning("Redis at %s: %s", where, problem)
+            if _without_figures(problem) not in known:
+                log.warning("Redis at %s: %s", where, problem)
+        self._problems = found
+
+
+def _without_figures(problem: str) -> str:
+    return re.sub(r"[0-9,]+", "", problem)
 
 
 def _complaint(error: Exception) -> str:
-    # The library's texts may contain the user's name or the command, therefore only the kind is logged.
-    if login_refused(error):
-        return LOGIN_REFUSED
-    return f"does not answer ({type(error).__name__}); start it or set DISCORDPROXY_REDIS_URL"
+    return refusal_of(error) or (f"does not answer ({type(error).__name__}); start it or set DISCORDPROXY_REDIS_URL")

@@ -89,3 +89,26 @@ async def test_a_connection_that_the_server_closed_is_opened_anew(valkey):
     finally:
         await client.aclose()
         await other.aclose()
+
+
+async def test_a_refused_database_is_not_replaced_by_another(own_valkey):
+    """redis-py alone keeps such a connection to a unix socket open: the next command runs in database 0."""
+    client = redis_client.connect(f"{own_valkey.url}?db=99")
+    try:
+        for _ in range(2):
+            with pytest.raises(ConnectionLost, match="DB index is out of range") as caught:
+                await client.set("discordproxy-no-such-key", "x")
+        assert "has no database of this number" in redis_client.refusal_of(caught.value)
+    finally:
+        await client.aclose()
+
+
+async def test_a_refused_login_is_not_replaced_by_that_of_everybody(own_valkey):
+    client = redis_client.connect(f"{own_valkey.url}?username=nobody&password=wr0ng")
+    try:
+        for _ in range(2):
+            with pytest.raises(ConnectionLost) as caught:
+                await client.set("discordproxy-no-such-key", "x")
+            assert redis_client.refusal_of(caught.value) == redis_client.LOGIN_REFUSED
+    finally:
+        await client.aclose()

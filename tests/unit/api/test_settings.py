@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.settings import GatewaySettings
+from fakes.every_case import every_case
 
 
 def test_the_rest_port_requires_keys_beside_client_certificates(tmp_path):
@@ -30,6 +31,57 @@ def test_two_servers_on_one_port_are_refused(ports, named):
     """With SO_REUSEPORT both would listen, and each get a part of the other's connections."""
     with pytest.raises(ValidationError, match=named):
         ApiSettings(DISCORD_BOT_TOKEN="t", **ports)
+
+
+def test_a_lame_duck_leaves_time_to_finish_calls():
+    with pytest.raises(ValidationError, match="DISCORDPROXY_LAME_DUCK is 5: it is a part of"):
+        ApiSettings(DISCORD_BOT_TOKEN="t", lame_duck=5, drain_timeout=5)
+    assert ApiSettings(DISCORD_BOT_TOKEN="t", lame_duck=5, drain_timeout=6).lame_duck == 5
+    assert ApiSettings(DISCORD_BOT_TOKEN="t", drain_timeout=0).drain_timeout == 0
+
+
+def test_http_ports_end_at_the_highest_port():
+    with pytest.raises(ValidationError, match="would end at 65536"):
+        ApiSettings(DISCORD_BOT_TOKEN="t", http_port=65535, workers=2)
+    assert ApiSettings(DISCORD_BOT_TOKEN="t", http_port=65535).http_port == 65535
+
+
+@every_case(
+    ("given", "host"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::", "::"),
+        ("[::1]", "::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("LocalHost", "localhost"),
+        ("proxy-1.example", "proxy-1.example"),
+        ("node_1.7up.example.", "node_1.7up.example."),
+    ],
+)
+def test_hosts(given, host):
+    assert ApiSettings(DISCORD_BOT_TOKEN="t", host=given).host == host
+
+
+@every_case(
+    "host",
+    [
+        '"127.0.0.1"',
+        "127.0.0.1:50051",
+        "[::1]:50051",
+        "http://127.0.0.1",
+        "unix:/run/x.sock",
+        "*",
+        "127.1",
+        "0",
+        "a..b",
+        ".",
+        "a" * 64,
+        "a." * 127,
+    ],
+)
+def test_what_is_no_host_is_refused(host):
+    with pytest.raises(ValidationError, match="an address of this machine is needed"):
+        ApiSettings(DISCORD_BOT_TOKEN="t", host=host)
 
 
 def test_ports_that_the_kernel_chooses_differ():

@@ -72,12 +72,23 @@ def test_expired_and_not_yet_valid(authority: Authority):
     assert "clock" in refusal(TlsFiles(pair.cert, pair.key), datetime(2019, 1, 1, tzinfo=UTC))
 
 
-def test_a_near_expiry_and_a_readable_key_are_logged(authority: Authority, caplog: pytest.LogCaptureFixture):
-    pair = authority.issue(until=NOW + timedelta(days=3))
+def test_a_readable_key_is_logged(authority: Authority, caplog: pytest.LogCaptureFixture):
+    pair = authority.issue()
     pair.key.chmod(0o644)
     read_certificates(TlsFiles(pair.cert, pair.key), NOW)
     assert "chmod 600" in caplog.text
-    assert "expires on" in caplog.text
+
+
+def test_a_near_expiry_is_reported_and_logged_once_a_day(authority: Authority, caplog: pytest.LogCaptureFixture):
+    """The process may have read the certificate months ago."""
+    pair, now = authority.issue(until=NOW + timedelta(days=30)), [NOW]
+    tls = Tls(TlsFiles(pair.cert, pair.key), now=lambda: now[0])
+    for days, lines, problem in ((15, 0, ""), (17, 1, "expires on"), (17.5, 1, "expires on"), (31, 2, "expired on")):
+        now[0] = NOW + timedelta(days=days)
+        assert tls.current.expires_at
+        assert caplog.text.count("DISCORDPROXY_TLS_CERT: the certificate read from") == lines
+        assert problem in tls.problem()
+        assert bool(tls.problem()) is bool(problem)
 
 
 class Seconds:
@@ -108,6 +119,7 @@ def test_a_changed_file_is_read_again_and_a_bad_one_changes_nothing(tmp_path: Pa
     clock.now += 1
     assert watched.get() == watched.get() == "second"
     assert caplog.text.count("it is bad") == 1
+    assert watched.problem() == "it is bad"
     path.unlink()
     clock.now += 1
     with pytest.raises(FileNotFoundError):  # only UnusableFileError is handled
@@ -115,6 +127,7 @@ def test_a_changed_file_is_read_again_and_a_bad_one_changes_nothing(tmp_path: Pa
     path.write_text("three")
     clock.now += 1
     assert watched.get() == "three"
+    assert watched.problem() == ""
     assert reads == ["one", "second", "a bad one", "three"]
 
 

@@ -1,12 +1,13 @@
 """Settings: sources, the bot token, and one line for every error."""
 
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import Field
 
 from discordproxy_ratelimit.process.bot_config import bot_id_of
-from discordproxy_ratelimit.settings import SharedSettings, load, unknown_variables
+from discordproxy_ratelimit.settings import SharedSettings, keep_dotenv, load, unknown_variables
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.s3cret-s3cret-s3cret"
 
@@ -60,6 +61,81 @@ def test_dotenv_keeps_whole_values_and_the_environment_wins(folder: Path, monkey
     monkeypatch.setenv("DISCORDPROXY_KEY_PREFIX", "")
     settings = load(ExampleSettings)
     assert (settings.token.get_secret_value(), settings.port, settings.key_prefix) == ("ab#cd", 2, "other")
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("redis://cache:1/0", []),
+        ("redis://u:p%40ssword@cache", ["redis://u:p%40ssword@cache", "p@ssword"]),
+        ("unix:///x?db=1&password=s3cret", ["unix:///x?db=1&password=s3cret", "s3cret"]),
+        (
+            "redis+sentinel://a/main?sentinel_password=other",
+            ["redis+sentinel://a/main?sentinel_password=other", "other"],
+        ),
+    ],
+)
+def test_the_secrets_of_a_url_are_its_passwords(url: str, secrets: list[str]) -> None:
+    """Without one, logs show where the server is."""
+    settings = ExampleSettings(DISCORD_BOT_TOKEN=TOKEN, redis_url=url)
+    assert [secret for secret in settings.secrets if secret != TOKEN] == secrets
+
+
+def test_white_space_around_a_value_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets of Kubernetes end with a line break, and files with CRLF leave a carriage return."""
+    given = {
+        "DISCORD_BOT_TOKEN": TOKEN,
+        "DISCORDPROXY_PORT": "2",
+        "DISCORDPROXY_LOG_LEVEL": "debug",
+        "DISCORDPROXY_KEY_PREFIX": "other",
+        "DISCORDPROXY_DISCORD_URL": "http://x/api",
+        "DISCORDPROXY_REDIS_URL": "redis://:p@x",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, f" {value}\r\n")
+    monkeypatch.setenv("DISCORDPROXY_GATEWAY_URL", "\n")
+    settings = load(ExampleSettings)
+    assert (settings.port, settings.log_level, settings.key_prefix) == (2, "DEBUG", "other")
+    assert (settings.discord_url, settings.gateway_url) == ("http://x/api", "")
+    assert settings.redis_url.get_secret_value() == "redis://:p@x"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DISCORDPROXY_NAMES='s3cret",
+        "DISCORDPROXY_NAMES: s3cret",
+        "export DISCORDPROXY_NAMES='s3cret' s3cret",
+        "DISCORDPROXY_NAMES",
+    ],
+)
+def test_a_line_of_dotenv_that_cannot_be_read_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """The library skips it, and the server would run without this setting, such as without keys."""
+    (folder / ".env").write_text(f"DISCORD_BOT_TOKEN={TOKEN}\n{line}\nDISCORDPROXY_PORT=2\n")
+    with pytest.raises(SystemExit) as caught:
+        load(ExampleSettings)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"ERROR: {folder / '.env'}, line 2: DISCORDPROXY_NAMES cannot be read; ")
+    assert "s3cret" not in error
+
+
+def test_processes_that_start_later_have_the_settings_of_the_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": ""})
+    (folder / ".env").write_text(
+        f"DISCORD_BOT_TOKEN={TOKEN}\nDISCORDPROXY_PORT=2\nDISCORDPROXY_EGRESS=a\nOTHER=1\nDISCORDPROXY_BOT=\n"
+    )
+    keep_dotenv()
+    assert os.environ == {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": "a", "DISCORD_BOT_TOKEN": TOKEN}
+
+
+def test_lines_of_dotenv_for_other_programs_are_theirs(folder: Path) -> None:
+    (folder / ".env").write_text(f"OTHER: 'x\nANOTHER\nDISCORD_BOT_TOKEN={TOKEN}\n")
+    assert load(ExampleSettings).token.get_secret_value() == TOKEN
 
 
 @pytest.mark.parametrize(

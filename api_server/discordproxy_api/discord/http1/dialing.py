@@ -14,7 +14,7 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from yarl import URL
 
 from discordproxy_api.discord.http1.connection import Connection
-from discordproxy_api.discord.http1.response import NoAnswerError
+from discordproxy_api.discord.http1.response import CERTIFICATE_REFUSED, NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 HAPPY_EYEBALLS_DELAY_S = 0.25
@@ -107,7 +107,7 @@ class Dialer:
         except TimeoutError:
             raise NoAnswerError("no connection in time") from None
         except ssl.SSLCertVerificationError as error:
-            raise NoAnswerError(f"certificate refused: {error.verify_message}") from None
+            raise NoAnswerError(f"{CERTIFICATE_REFUSED}: {error.verify_message}") from None
         except (OSError, UnicodeError) as error:
             raise NoAnswerError(type(error).__name__) from None
 

@@ -18,6 +18,10 @@ OK, MULTIPLE_CHOICES = int(HTTPStatus.OK), int(HTTPStatus.MULTIPLE_CHOICES)
 _HIDDEN = HIDDEN.encode()
 
 
+CERTIFICATE_REFUSED = "certificate refused"
+"""Begin of the text of a NoAnswerError."""
+
+
 class NoAnswerError(Exception):
     """No response arrived. Whether the request may have arrived depends on whether its `before_write` was called."""
 

@@ -47,6 +47,7 @@ class Server:
     def __init__(self, *, keep_alive_s: float = 75.0, tls: ssl.SSLContext | None = None, **limits) -> None:
         self.keep_alive_s = keep_alive_s
         self.let, self.begun, self.cancelled = asyncio.Event(), [], 0
+        self.peers: list[str] = []
         self.guard = ConnectionGuard(self.connection, tls=tls, limits=ConnectionLimits(**limits))
         self.port = 0
 
@@ -55,6 +56,7 @@ class Server:
 
     async def serve(self, request) -> None:
         self.begun.append(request.target)
+        self.peers.append(request.connection.peer)
         try:
             answer = await self.answer(request)
         except asyncio.CancelledError:
@@ -84,6 +86,19 @@ async def listening(host: str = "127.0.0.1", **options):
     finally:
         await server.guard.close()
         await server.guard.drop()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="NOT TESTED: there is no IPv6 here")
+@on_both_loops
+async def test_on_all_ipv6_addresses_ipv4_is_served_too():
+    """As at the port of gRPC, with the same form of an IPv4 address."""
+    async with listening("::") as server:
+        for host in ("127.0.0.1", "::1"):
+            reader, writer = await asyncio.open_connection(host, server.port)
+            writer.write(LAST)
+            assert b"/last" in await all_of(reader)
+            writer.close()
+    assert [peer.rpartition(":")[0] for peer in server.peers] == ["ipv4:127.0.0.1", "ipv6:[::1]"]
 
 
 async def all_of(reader: asyncio.StreamReader) -> bytes:

@@ -65,6 +65,15 @@ async def test_a_refusal_later_on_leaves_the_place_empty(
     assert (tmp_path / "count").read_text() == "x"
 
 
+async def test_a_refusal_later_on_is_tried_again_if_others_keep_running(child: Start, tmp_path: Path) -> None:
+    """A file may be invalid while it is edited."""
+    retried = child(COUNTING + "raise SystemExit(2)", retried_after_s=0.0)
+    keeping = asyncio.create_task(retried.run())
+    await eventually(lambda: (tmp_path / "count").exists() and len((tmp_path / "count").read_text()) > 1)
+    retried.stop()
+    assert await keeping is None
+
+
 @pytest.mark.parametrize(
     "problem",
     [

@@ -15,9 +15,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.redis.client import connect, wait_for
+from discordproxy_ratelimit.redis.client import LOGIN_REFUSED, connect, wait_for
 from discordproxy_ratelimit.route import route_of
 from discordproxy_ratelimit.server.embedded import EmbeddedError, PrivateServer, make_private
+from discordproxy_ratelimit.server.watch import inspect_url
 from fakes.eventually import eventually
 from model.packed_state import account_state
 from processes.process import Process, environment, visible
@@ -184,6 +185,19 @@ async def test_a_refused_login_is_told_as_such(own_valkey) -> None:
         await wait_for(f"{own_valkey.url}?password=wr0ng", within_s=30)
     assert "wr0ng" not in str(caught.value)
     await wait_for(f"{own_valkey.url}?password=right", within_s=30)
+
+
+async def test_a_server_that_refuses_is_told_as_such(own_valkey, tmp_path: Path) -> None:
+    with pytest.raises(BrokerUnavailableError, match="has no database of this number"):
+        await wait_for(f"{own_valkey.url}?db=99", within_s=30)
+    client = connect(own_valkey.url)
+    await client.replicaof("127.0.0.1", "1")
+    await client.aclose()
+    label, problems = await inspect_url(own_valkey.url)
+    assert label.startswith("Valkey")
+    assert [problem.partition(",")[0] for problem in problems] == ["it is a replica"]
+    assert await inspect_url(f"{own_valkey.url}?password=wr0ng") == ("Redis", [f"it {LOGIN_REFUSED}"])
+    assert await inspect_url(f"unix://{tmp_path}/none.sock") is None
 
 
 # The process

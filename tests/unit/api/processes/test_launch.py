@@ -26,6 +26,20 @@ def test_a_port_that_is_none(monkeypatch, capsys, tmp_path, port):
     assert capsys.readouterr().err == f"ERROR: SANDBOX_PORT is {port!r}: a number from 1 to 65535 is required\n"
 
 
+@pytest.mark.parametrize("sandbox", ["never", "auto", "always"])
+@pytest.mark.parametrize(("file", "named"), [(b"DISCORDPROXY_REST_HOSTS=x\n", "REST_HOSTS"), (b"A=\xff\n", "UTF-8")])
+def test_settings_that_cannot_be_read_are_one_line(monkeypatch, capsys, tmp_path, sandbox, file, named):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(file)
+    for variable in ("DISCORD_BOT_TOKEN", "DISCORDPROXY_DISCORD_URL", "DISCORDPROXY_GATEWAY_URL", "SANDBOX_TOKEN"):
+        monkeypatch.setenv(variable, "")
+    assert launch(LaunchOptions(tmp_path, None, "CRITICAL", sandbox)) == USAGE
+    error = capsys.readouterr().err
+    assert error.startswith("ERROR: ")
+    assert named in error
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize(("http_port", "workers"), [(50051, 1), (50049, 3)])
 def test_an_http_port_that_is_the_port_for_grpc(monkeypatch, capsys, tmp_path, http_port, workers):
     values = {"DISCORD_BOT_TOKEN": "t", "DISCORDPROXY_PORT": 50051, "DISCORDPROXY_HTTP_PORT": http_port}

@@ -203,7 +203,22 @@ def test_checks_of_discord() -> None:
     assert findings.reachability(401, "", 0.1, "https://d").good
     assert bad(findings.reachability(200, "", 4.0, "https://d"))
     assert "network" in findings.reachability(0, "DISCORD_UNREACHABLE", 3.0, "https://d").fix
+    refused = "Discord could not be reached (certificate refused); check the machine's clock and SSL_CERT_FILE."
+    found = findings.reachability(0, "DISCORD_UNREACHABLE", 3.0, "https://d", refused)
+    assert found.text == "no answer from https://d: Discord could not be reached (certificate refused)"
+    assert found.fix == "Check the machine's clock and SSL_CERT_FILE."
     assert "Redis" in findings.reachability(0, "BROKER_UNAVAILABLE", 3.0, "https://d").fix
+
+
+def test_checks_of_files() -> None:
+    assert findings.files([]) == []
+    key, certificate = findings.files(["KEYS: no TOML", "CERT: 'x' expires soon; renew the file"])
+    assert (key.good, key.text, key.fix) == (
+        False,
+        "KEYS: no TOML",
+        "Correct the file; its previous content stays in use.",
+    )
+    assert (certificate.text, certificate.fix) == ("CERT: 'x' expires soon", "Renew the file.")
 
 
 def test_checks_of_clocks_and_redis() -> None:
