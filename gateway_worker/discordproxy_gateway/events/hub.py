@@ -14,15 +14,9 @@ from discordproxy_gateway.cache.state import GatewayState, read_state
 from discordproxy_gateway.events.cursor import Cursor, Place, Position
 from discordproxy_gateway.events.entry import StreamEntry
 from discordproxy_gateway.events.eras import Eras, read_eras
+from discordproxy_gateway.events.errors import CursorExpiredError, EventsError, EventsUnavailableError
 from discordproxy_gateway.events.filters import Filter
-from discordproxy_gateway.events.tail import (
-    NEW_ERA,
-    CursorExpiredError,
-    EventsError,
-    EventsUnavailableError,
-    Feed,
-    Tail,
-)
+from discordproxy_gateway.events.tail import NEW_ERA, Feed, Tail
 from discordproxy_gateway.keys import Keys
 from discordproxy_ratelimit.process.tasks import cancel, steadily
 

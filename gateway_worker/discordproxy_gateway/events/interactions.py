@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from discordproxy_gateway.events.tail import EventsUnavailableError
+from discordproxy_gateway.events.errors import EventsUnavailableError
 from discordproxy_gateway.keys import Keys
 
 TOKEN_LIFE_S = 15 * 60

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from discordproxy_gateway.events.errors import EventsUnavailableError
 from discordproxy_gateway.events.interactions import Deferral, Interactions
-from discordproxy_gateway.events.tail import EventsUnavailableError
 from discordproxy_ratelimit.process.tasks import cancel
 
 log = logging.getLogger(__name__)
