@@ -1,6 +1,9 @@
 """Errors of subscriptions and interactions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from redis.exceptions import RedisError
 
 from discordproxy_gateway.events.cursor import Cursor, Place, Position
 
@@ -41,3 +44,12 @@ class CursorExpiredError(EventsError):
 
 class SubscriberTooSlowError(EventsError):
     """The stream dropped events before this subscriber read them."""
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Raise EventsUnavailableError in place of an error of Redis in the block."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise EventsUnavailableError("Redis does not answer") from error
