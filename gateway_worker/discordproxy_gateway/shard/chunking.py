@@ -8,13 +8,14 @@ import contextlib
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from aiolimiter import AsyncLimiter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from discordproxy_gateway.discord.discord_socket import Socket
 from discordproxy_gateway.plan.member_operations import GuildState
 
 log = logging.getLogger(__name__)
@@ -71,30 +72,31 @@ def next_guild(
 def refused_wait_s(retry_after: Any, refusals: int) -> float:
     """Return the wait in seconds after a refusal, the `refusals` + 1st in a row. Pure."""
     usable = isinstance(retry_after, int | float) and 0 <= retry_after < float("inf")
-    asked_s = min(retry_after, MAX_REFUSED_S) if usable else PER_GUILD_S
-    return max(asked_s, min(MIN_REFUSED_S * 2.0 ** min(refusals, 20), MAX_REFUSED_S))
-
-
-class MemberRequester(Protocol):
-    """The part of the socket that requests members."""
-
-    async def request_chunks(self, guild_id: int, query: str | None = None, *, limit: int, nonce: str | None) -> None:
-        """Send op 8."""
+    advised_s = min(retry_after, MAX_REFUSED_S) if usable else PER_GUILD_S
+    return max(advised_s, min(MIN_REFUSED_S * 2.0 ** min(refusals, 20), MAX_REFUSED_S))
 
 
 class Chunker:
     """Requests the missing member lists of one connection.
 
     Args:
-        guilds: the planner's state, which chunks and events change.
+        redis: client.
         wanted_key: sorted set of guilds with readers.
+        guilds: the planner's state, which chunks and events change.
+        record_request: called with guild id and nonce of each request before it is sent.
     """
 
-    def __init__(self, redis: Redis, wanted_key: str, guilds: Mapping[str, GuildState], request: Any) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        wanted_key: str,
+        guilds: Mapping[str, GuildState],
+        record_request: Callable[[str, str], None],
+    ) -> None:
         self._redis = redis
         self._wanted_key = wanted_key
         self._guilds = guilds
-        self._record_request = request
+        self._record_request = record_request
         self._limiter = AsyncLimiter(BURST, BURST * 60 / PER_MINUTE)
         self._wanted: list[str] = []
         self._not_before: dict[str, float] = {}
@@ -121,7 +123,7 @@ class Chunker:
             self._not_before[guild_id] = asyncio.get_running_loop().time() + wait_s
             self._changed.set()
 
-    async def run(self, socket: MemberRequester) -> None:
+    async def run(self, socket: Socket) -> None:
         """Request missing lists, forever."""
         clock = asyncio.get_running_loop().time
         while True:
@@ -137,7 +139,7 @@ class Chunker:
     def _next(self, now: float) -> str | None:
         return next_guild(self._guilds, wanted=self._wanted, not_before=self._not_before, now=now)
 
-    async def _request(self, socket: MemberRequester, guild_id: str, now: float) -> None:
+    async def _request(self, socket: Socket, guild_id: str, now: float) -> None:
         nonce = secrets.token_hex(8)
         self._record_request(guild_id, nonce)
         self._not_before[guild_id] = now + PER_GUILD_S
