@@ -54,7 +54,7 @@ class Term:
         self._history = history
         # A session of an earlier era is not resumed: the caches have followed other shards since.
         self._fingerprint = f"{context.fingerprint}:{lease.era}"
-        self._group = lease.slot.shard_id % context.max_concurrency
+        self._group = context.identify_group(lease.slot)
         self._status = shard_status.ShardStatus(context.scripts, context.keys, lease)
         self._planner: EventPlanner | None = None
         self._chunker: Chunker | None = None
