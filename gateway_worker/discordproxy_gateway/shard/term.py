@@ -63,7 +63,6 @@ class Term:
             context.bot.respond,
             after_s=context.options.defer_after_s,
             private=context.options.defer_privately,
-            failures=bot_client.REQUEST_ERRORS,
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
