@@ -31,5 +31,5 @@ class ShardContext:
     identify_floor: int | None
 
     def identify_group(self, slot: Slot) -> int:
-        """Return the number of the group in which shards send IDENTIFY one after the other (Discord: max_concurrency)."""
+        """Return the number of the group whose shards send IDENTIFY one after the other (Discord: max_concurrency)."""
         return slot.shard_id % self.max_concurrency
