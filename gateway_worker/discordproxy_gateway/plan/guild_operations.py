@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from discordproxy_gateway.cache import members as codec
+from discordproxy_gateway.cache import member_codec
 from discordproxy_gateway.ids import id_of
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.store.operations import Operation
@@ -99,14 +99,14 @@ def forget_channels(keys: Keys, kind: str, guild_id: str) -> Operation:
 def put_member(keys: Keys, guild_id: str, generation: int, row: dict[str, Any]) -> Operation:
     """Return the operation that stores one member and adds a new one to the index; `deaf` and `mute` may be absent."""
     members, index = keys.members(guild_id, generation), keys.member_index(guild_id, generation)
-    kept = (codec.DEAF | codec.MUTE) & ~codec.voice_bits(row)[1]
-    return ("MEMBER", members, index, kept, codec.id_field(row["user"]["id"]), codec.pack(row))
+    kept = (member_codec.DEAF | member_codec.MUTE) & ~member_codec.voice_bits(row)[1]
+    return ("MEMBER", members, index, kept, member_codec.id_field(row["user"]["id"]), member_codec.pack(row))
 
 
 def put_voice_bits(keys: Keys, guild_id: str, generation: int, state: dict[str, Any]) -> Operation:
     """Return the operation that stores `deaf` and `mute` of a voice state with its member, if the member is known."""
     members, meta = keys.members(guild_id, generation), keys.meta(guild_id)
-    return ("VOICE", members, meta, codec.id_field(state["user_id"]), *codec.voice_bits(state))
+    return ("VOICE", members, meta, member_codec.id_field(state["user_id"]), *member_codec.voice_bits(state))
 
 
 def put_members(keys: Keys, guild_id: str, generation: int, rows: Iterable[dict[str, Any]]) -> list[Operation]:
@@ -130,14 +130,14 @@ def user_of(row: Any) -> str:
 def _packed(row: Any) -> tuple[bytes, bytes] | None:
     """Return field and value of a member; None for a malformed row, which is skipped."""
     try:
-        return codec.id_field(user_of(row)), codec.pack(row)
+        return member_codec.id_field(user_of(row)), member_codec.pack(row)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
 def drop_member(keys: Keys, guild_id: str, generation: int, user_id: str) -> list[Operation]:
     """Return the operations that drop one member."""
-    field = codec.id_field(user_id)
+    field = member_codec.id_field(user_id)
     return [
         ("HDEL", keys.members(guild_id, generation), field),
         ("UNINDEX", keys.member_index(guild_id, generation), field),
