@@ -11,7 +11,7 @@ from discordproxy_gateway.cache.freshness import MEMBER_FIELDS, CachedAnswer, Fr
 from discordproxy_gateway.cache.reader import CacheReader, Object
 from discordproxy_gateway.cache.reply import CacheReply
 from discordproxy_gateway.ids import text_of
-from discordproxy_gateway.keys import Keys, Slot, shard_of
+from discordproxy_gateway.keys import MEMBER, ROLE, Keys, Slot, shard_of
 
 PAGE = 1000
 _SLICE, _LEAVES_PER_SLICE = 250, 5
@@ -128,11 +128,11 @@ class MemberReader:
 
     async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> CacheReply:
         def add(commands: Commands) -> None:
-            commands.hkeys(self._keys.part(overlay.ROLE, guild_id))
+            commands.hkeys(self._keys.part(ROLE, guild_id))
             if fields:
                 commands.hmget(self._keys.members(guild_id, generation), fields)
 
-        return await self._reader.find(guild_id, add, (overlay.MEMBER, overlay.ROLE))
+        return await self._reader.find(guild_id, add, (MEMBER, ROLE))
 
     def _shown(
         self, found: CacheReply, fields: Sequence[bytes], values: Sequence[bytes | None], *, between: Any = None
@@ -163,7 +163,7 @@ class MemberReader:
 
 
 def _changes(found: CacheReply) -> tuple[overlay.Changes, overlay.Changes]:
-    return overlay.split_roles(found.changes(overlay.MEMBER))
+    return overlay.split_roles(found.changes(MEMBER))
 
 
 def _values(found: CacheReply) -> Sequence[bytes | None]:
@@ -175,7 +175,7 @@ def _values(found: CacheReply) -> Sequence[bytes | None]:
 def _roles(found: CacheReply) -> set[str]:
     """Return the ids of the guild's roles, including the proxy's own latest changes."""
     roles = {text_of(role) for role in found.rows[0]}
-    for role_id, role in found.changes(overlay.ROLE).items():  # UNCERTAIN: it exists
+    for role_id, role in found.changes(ROLE).items():  # UNCERTAIN: it exists
         (roles.discard if role is None else roles.add)(role_id)
     return roles
 

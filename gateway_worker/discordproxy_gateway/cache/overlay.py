@@ -14,21 +14,12 @@ from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import member_codec
 from discordproxy_gateway.ids import number_of
-from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.keys import CHANNEL, GUILD, MEMBER, THREAD, USER, Keys
 from discordproxy_gateway.store.scripts import source
 
 LIFE_MS = 5_000
 _MAX_CHECKS = 4
 
-CHANNEL = "ch"
-THREAD = "th"
-ROLE = "ro"
-EMOJI = "em"
-STICKER = "st"
-MEMBER = "m"
-GUILD = "guild"
-USER = "user"
-"""The bot's own user, stored under guild 0."""
 ROLES_OF = ":roles"
 """Suffix of the field with a member's changed roles, which is separate from the member's own field."""
 

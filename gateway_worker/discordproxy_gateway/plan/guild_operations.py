@@ -1,7 +1,4 @@
-"""Operations on the parts of a guild's cache, planned from Discord's JSON. Pure.
-
-Parts (see `keys.Keys.part`): ch channels, th active threads, ro roles, em emojis, st stickers, vs voice states.
-"""
+"""Operations on the parts of a guild's cache, planned from Discord's JSON. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +7,7 @@ import orjson
 
 from discordproxy_gateway.cache import member_codec
 from discordproxy_gateway.ids import id_of
-from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.keys import CHANNEL, EMOJI, GUILD, MEMBER, ROLE, STICKER, THREAD, VOICE_STATE, Keys
 from discordproxy_gateway.store.operations import Operation
 
 MEMBERS_PER_OPERATION = 100
@@ -22,7 +19,7 @@ OBJECTS_PER_OPERATION = 500
 OLD_MEMBERS_MS = 60_000
 """How long a replaced member list stays for readers that have begun with it."""
 
-OVERLAYS = ("guild", "ch", "th", "ro", "em", "st", "m")
+OVERLAYS = (GUILD, CHANNEL, THREAD, ROLE, EMOJI, STICKER, MEMBER)
 
 _IN_OTHER_KEYS = frozenset(
     {
@@ -73,7 +70,7 @@ def put_guild(keys: Keys, guild: dict[str, Any]) -> list[Operation]:
     guild_id = id_of(guild["id"])
     own = {name: value for name, value in guild.items() if name not in _IN_OTHER_KEYS}
     operations = put(keys.guilds, by_id([own]))
-    for name, kind in (("roles", "ro"), ("emojis", "em"), ("stickers", "st")):
+    for name, kind in (("roles", ROLE), ("emojis", EMOJI), ("stickers", STICKER)):
         if guild.get(name) is not None:
             operations += replace(keys.part(kind, guild_id), by_id(guild[name]))
     return operations
@@ -155,15 +152,15 @@ def retire_members(keys: Keys, guild_id: str, generation: int) -> list[Operation
 def purge(keys: Keys, guild_id: str, generation: int) -> list[Operation]:
     """Return the operations that delete all data of a guild."""
     gone = [
-        *(keys.part(kind, guild_id) for kind in ("ro", "em", "st", "vs")),
+        *(keys.part(kind, guild_id) for kind in (ROLE, EMOJI, STICKER, VOICE_STATE)),
         *(keys.overlay(kind, guild_id) for kind in OVERLAYS),
         keys.members(guild_id, generation),
         keys.member_index(guild_id, generation),
         keys.meta(guild_id),
     ]
     return [
-        forget_channels(keys, "ch", guild_id),
-        forget_channels(keys, "th", guild_id),
+        forget_channels(keys, CHANNEL, guild_id),
+        forget_channels(keys, THREAD, guild_id),
         *(("UNLINK", key) for key in gone),
         ("HDEL", keys.guilds, guild_id),
     ]
