@@ -22,6 +22,24 @@ INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED"}
 JOINED = "+"
 """Before the id of an awaited guild that the bot joined while it was unavailable."""
 
+_ABOUT_CHANNEL = ("CHANNEL_", "THREAD_", "VOICE_CHANNEL_")
+"""Beginnings of the names of events whose `id` is that of a channel."""
+
+_BEGINS_OR_ENDS_GUILD = frozenset({"GUILD_CREATE", "GUILD_DELETE"})
+_ABOUT_GUILD = _BEGINS_OR_ENDS_GUILD | {"GUILD_UPDATE"}
+
+_STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})
+"""Readers keep no answers that contain the bot's user or voice states; a changed member is stamped by its operation."""
+
+_STAMPED = {
+    "GUILD_CREATE": ("parts", "members"),
+    "GUILD_MEMBER_ADD": ("members",),
+    "GUILD_MEMBER_UPDATE": ("members",),
+    "GUILD_MEMBER_REMOVE": ("members",),
+    "GUILD_MEMBERS_CHUNK": ("members",),
+}
+"""Stamps of the guild's state (see `Keys.meta`) that an event renews, "parts" if not listed."""
+
 
 class EventPlanner:
     """Plans the writes of one shard, event by event, in order.
@@ -180,9 +198,10 @@ class EventPlanner:
             guild_operations.forget_channels(keys, CHANNEL, guild_id),
             *guild_operations.put_channels(keys, CHANNEL, guild_id, guild.get("channels") or ()),
             guild_operations.forget_channels(keys, THREAD, guild_id),
-            *guild_operations.put_channels(keys, THREAD, guild_id, map(_thread, guild.get("threads") or ())),
+            *guild_operations.put_channels(keys, THREAD, guild_id, map(_stored_thread, guild.get("threads") or ())),
             *guild_operations.replace(
-                keys.part(VOICE_STATE, guild_id), [(user_id, _voice(state, guild_id)) for user_id, state in states]
+                keys.part(VOICE_STATE, guild_id),
+                [(user_id, _stored_voice_state(state, guild_id)) for user_id, state in states],
             ),
         ]
         if self._members:
@@ -234,20 +253,14 @@ class EventPlanner:
         return [("HDEL", key, require_id(data["role_id"])), self._seen(ROLE, data["guild_id"], data["role_id"], None)]
 
     def _emojis(self, data: dict[str, Any]) -> list[Operation]:
-        overlay = ("UNLINK", self._keys.overlay(EMOJI, data["guild_id"]))
-        return [
-            *guild_operations.replace(self._keys.part(EMOJI, data["guild_id"]), guild_operations.by_id(data["emojis"])),
-            overlay,
-        ]
+        return self._replace_list(EMOJI, data["guild_id"], data["emojis"])
 
     def _stickers(self, data: dict[str, Any]) -> list[Operation]:
-        overlay = ("UNLINK", self._keys.overlay(STICKER, data["guild_id"]))
-        return [
-            *guild_operations.replace(
-                self._keys.part(STICKER, data["guild_id"]), guild_operations.by_id(data["stickers"])
-            ),
-            overlay,
-        ]
+        return self._replace_list(STICKER, data["guild_id"], data["stickers"])
+
+    def _replace_list(self, kind: str, guild_id: str, objects: Iterable[dict[str, Any]]) -> list[Operation]:
+        replace = guild_operations.replace(self._keys.part(kind, guild_id), guild_operations.by_id(objects))
+        return [*replace, ("UNLINK", self._keys.overlay(kind, guild_id))]
 
     def _channel_put(self, channel: dict[str, Any]) -> list[Operation]:
         guild_id = channel.get("guild_id")
@@ -275,7 +288,7 @@ class EventPlanner:
     def _thread_put(self, thread: dict[str, Any]) -> list[Operation]:
         if (thread.get("thread_metadata") or {}).get("archived"):
             return self._thread_delete(thread)
-        put = guild_operations.put_channels(self._keys, THREAD, thread["guild_id"], [_thread(thread)])
+        put = guild_operations.put_channels(self._keys, THREAD, thread["guild_id"], [_stored_thread(thread)])
         return [*put, self._seen(THREAD, thread["guild_id"], thread["id"], thread)]
 
     def _thread_delete(self, thread: dict[str, Any]) -> list[Operation]:
@@ -294,7 +307,10 @@ class EventPlanner:
                 self._keys.channel_index,
                 *filter(None, map(id_of, parents)),
             )
-        return [drop, *guild_operations.put_channels(self._keys, THREAD, guild_id, map(_thread, data["threads"]))]
+        return [
+            drop,
+            *guild_operations.put_channels(self._keys, THREAD, guild_id, map(_stored_thread, data["threads"])),
+        ]
 
     def _thread_members(self, data: dict[str, Any]) -> list[Operation]:
         """Drop a thread that the bot was removed from: of a private one, Discord sends no further events."""
@@ -308,7 +324,7 @@ class EventPlanner:
         member = self.member_lists.voice(state) if self._members else []
         if state.get("channel_id") is None:
             return [("HDEL", key, user_id), *member]
-        return [*guild_operations.put(key, [(user_id, _voice(state, guild_id))]), *member]
+        return [*guild_operations.put(key, [(user_id, _stored_voice_state(state, guild_id))]), *member]
 
     def _user(self, user: dict[str, Any]) -> list[Operation]:
         return [("SET", self._keys.user, orjson.dumps(user)), self._seen(USER, "0", user["id"], user)]
@@ -317,29 +333,11 @@ class EventPlanner:
         return guild_operations.seen(self._keys, kind, guild_id, value, require_id(object_id))
 
 
-_ABOUT_CHANNEL = ("CHANNEL_", "THREAD_", "VOICE_CHANNEL_")
-"""Beginnings of the names of events whose `id` is that of a channel."""
-_BEGINS_OR_ENDS_GUILD = frozenset({"GUILD_CREATE", "GUILD_DELETE"})
-_ABOUT_GUILD = _BEGINS_OR_ENDS_GUILD | {"GUILD_UPDATE"}
-
-_STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})
-"""Readers keep no answers that contain the bot's user or voice states; a changed member is stamped by its operation."""
-
-_STAMPED = {
-    "GUILD_CREATE": ("parts", "members"),
-    "GUILD_MEMBER_ADD": ("members",),
-    "GUILD_MEMBER_UPDATE": ("members",),
-    "GUILD_MEMBER_REMOVE": ("members",),
-    "GUILD_MEMBERS_CHUNK": ("members",),
-}
-"""Stamps of the guild's state (see `Keys.meta`) that an event renews, "parts" if not listed."""
-
-
-def _thread(thread: Any) -> Any:
+def _stored_thread(thread: Any) -> Any:
     if not isinstance(thread, dict):
         return thread
     return {name: value for name, value in thread.items() if name not in {"newly_created", "guild_hashes"}}
 
 
-def _voice(state: dict[str, Any], guild_id: str) -> dict[str, Any]:
+def _stored_voice_state(state: dict[str, Any], guild_id: str) -> dict[str, Any]:
     return {**{name: value for name, value in state.items() if name != "member"}, "guild_id": guild_id}
