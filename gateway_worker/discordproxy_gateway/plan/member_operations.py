@@ -91,11 +91,8 @@ class MemberLists:
             return []
         state.size -= 1
         drop = guild_operations.drop_member(self._keys, guild_id, state.generation, user_id)
-        voice = (
-            "HDEL",
-            self._keys.part(VOICE_STATE, guild_id),
-            user_id,
-        )  # Discord may send no voice state (api-docs#1319)
+        # Discord may send no voice state (discord-api-docs#1319).
+        voice = ("HDEL", self._keys.part(VOICE_STATE, guild_id), user_id)
         return [*drop, voice, self._seen(guild_id, user_id, None), self._count(guild_id, -1)]
 
     def _chunk(self, chunk: dict[str, Any]) -> list[Operation]:
