@@ -9,13 +9,12 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from aiolimiter import AsyncLimiter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from discordproxy_gateway.discord.discord_socket import Socket
 from discordproxy_gateway.plan.member_operations import GuildState
 
 log = logging.getLogger(__name__)
@@ -76,6 +75,13 @@ def refused_wait_s(retry_after: Any, refusals: int) -> float:
     return max(advised_s, min(MIN_REFUSED_S * 2.0 ** min(refusals, 20), MAX_REFUSED_S))
 
 
+class MemberRequester(Protocol):
+    """The part of the socket that requests members."""
+
+    async def request_chunks(self, guild_id: int, query: str | None = None, *, limit: int, nonce: str | None) -> None:
+        """Send op 8."""
+
+
 class Chunker:
     """Requests the missing member lists of one connection.
 
@@ -123,7 +129,7 @@ class Chunker:
             self._not_before[guild_id] = asyncio.get_running_loop().time() + wait_s
             self._changed.set()
 
-    async def run(self, socket: Socket) -> None:
+    async def run(self, socket: MemberRequester) -> None:
         """Request missing lists, forever."""
         clock = asyncio.get_running_loop().time
         while True:
@@ -139,7 +145,7 @@ class Chunker:
     def _next(self, now: float) -> str | None:
         return next_guild(self._guilds, wanted=self._wanted, not_before=self._not_before, now=now)
 
-    async def _request(self, socket: Socket, guild_id: str, now: float) -> None:
+    async def _request(self, socket: MemberRequester, guild_id: str, now: float) -> None:
         nonce = secrets.token_hex(8)
         self._record_request(guild_id, nonce)
         self._not_before[guild_id] = now + PER_GUILD_S
