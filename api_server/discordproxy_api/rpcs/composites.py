@@ -33,19 +33,6 @@ MAX_DIGITS = 20
 INDEX_WAIT_S = 1.0
 """Wait in seconds if Discord sends none, or 0, while it builds an index."""
 
-COMPOSITES = (
-    "SendDirectMessage",
-    "SyncMemberRoles",
-    "CreateInteractionResponse",
-    "Request",
-    "GetVoiceStates",
-    "ComputePermissions",
-    "SyncCommands",
-    "ListCommands",
-    "ReleaseCommands",
-)
-"""RPCs without a route; each is a class of this room or of `cached/composite_reads.py`."""
-
 
 class SendDirectMessage:
     """Sends a message to the DM channel of a user.
