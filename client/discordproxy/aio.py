@@ -95,25 +95,22 @@ class AsyncDiscordClient(
 
         Its calls raise grpc.RpcError. The client's timeout, API key and retries do not apply to them.
         """
-        stub: DiscordApiAsyncStub = self._link().stub
+        stub: DiscordApiAsyncStub = self._acquire(self._endpoint()).stub
         return stub
 
     @property
     def channel(self) -> grpc.aio.Channel:
         """The gRPC channel of this event loop, for other services of the proxy such as health and reflection."""
-        channel: grpc.aio.Channel = self._link().channel
+        channel: grpc.aio.Channel = self._acquire(self._endpoint()).channel
         return channel
 
     @property
     def _stream_stub(self) -> DiscordApiAsyncStub:
-        stub: DiscordApiAsyncStub = self._open_link(self._endpoint().for_streams()).stub
+        stub: DiscordApiAsyncStub = self._acquire(self._endpoint().for_streams()).stub
         return stub
 
-    def _link(self) -> PooledChannel:
-        return self._open_link(self._endpoint())
-
-    def _open_link(self, endpoint: Endpoint) -> PooledChannel:
-        return pool.link(self, _key(endpoint), lambda: _open(endpoint))
+    def _acquire(self, endpoint: Endpoint) -> PooledChannel:
+        return pool.acquire(self, _key(endpoint), lambda: _open(endpoint))
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
