@@ -13,7 +13,7 @@ from discordproxy import __title__, __version__
 from discordproxy._cli import commands as application_commands
 from discordproxy._cli import message
 from discordproxy._cli.completion import SHELLS, script
-from discordproxy._cli.console import ask
+from discordproxy._cli.console import call_console
 from discordproxy._cli.diagnosis import Diagnosis, diagnose, explain
 from discordproxy._cli.io import CommandResult, complain, show, text_of_argument
 from discordproxy._cli.status_text import problems_of, text_of
@@ -179,7 +179,7 @@ def _seconds(text: str) -> float | None:
 def _status(args: argparse.Namespace) -> CommandResult:
     with _client(args) as client:
         try:
-            document = ask(client, "Status", args.timeout)
+            document = call_console(client, "Status", args.timeout)
         except DiscordProxyException as error:
             if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
                 raise
@@ -244,8 +244,8 @@ def _complete(args: argparse.Namespace) -> CommandResult:
 
 
 def _report(error: DiscordProxyException, target: str) -> int:
-    what, fix = explain(error, target)
-    complain(f"{what.rstrip('.')}. {fix}".rstrip())
+    problem = explain(error, target)
+    complain(f"{problem.text.rstrip('.')}. {problem.fix}".rstrip())
     if isinstance(error, DiscordProxyTimeoutError):
         return _TIMEOUT
     unreachable = isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details)
