@@ -29,7 +29,7 @@ from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.forward import Forward
 from discordproxy_api.rest_edge.relay import Relay
-from discordproxy_api.rest_edge.repeats.unanswered import UnansweredNotes
+from discordproxy_api.rest_edge.repeats.unanswered import UnansweredRequests
 from discordproxy_api.role_sync.reading import GuildReads
 from discordproxy_api.role_sync.sync_guild_roles import SyncGuildRoles
 from discordproxy_api.rpcs.commands.own import OwnCommands
@@ -160,7 +160,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             policy=route_policy(settings),
             uploads=common.uploads,
             execution=execution,
-            notes=UnansweredNotes(broker.claims),
+            unanswered=UnansweredRequests(broker.claims),
             metrics=metrics,
         )
         subscribe_events = SubscribeEvents(

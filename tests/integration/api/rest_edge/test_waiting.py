@@ -151,7 +151,7 @@ async def test_a_repeat_of_a_refused_request_is_sent(call):
 
 async def test_a_slow_request_is_noted_before_its_caller_gives_up(call, monkeypatch):
     """The repeat may arrive at another worker before this one has seen that the connection is closed."""
-    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
+    monkeypatch.setattr(unanswered, "KEPT_AFTER_S", 0.02)
     notes = call.served.broker.claims.kept
     call.served.discord.faults.add(Fault(kind="slow", delay_s=2.0, when="after"))
     slow = asyncio.create_task(call("POST", CHANNELS, json={"name": "made"}))
@@ -163,7 +163,7 @@ async def test_a_slow_request_is_noted_before_its_caller_gives_up(call, monkeypa
 
 async def test_the_note_of_a_slow_message_ends_with_its_answer(call, monkeypatch):
     """The same message may be sent again then."""
-    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
+    monkeypatch.setattr(unanswered, "KEPT_AFTER_S", 0.02)
     notes = call.served.broker.claims.kept
     call.served.discord.faults.add(Fault(kind="slow", delay_s=0.5, when="after"))
     sending = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
@@ -175,7 +175,7 @@ async def test_the_note_of_a_slow_message_ends_with_its_answer(call, monkeypatch
 
 async def test_an_equal_message_that_comes_while_the_first_is_slow_is_sent(call, monkeypatch):
     """Its callers may both be there: the first one gets its answer, so the second message is no repeat of it."""
-    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
+    monkeypatch.setattr(unanswered, "KEPT_AFTER_S", 0.02)
     served = call.served
     served.discord.faults.add(Fault(kind="slow", delay_s=0.5, when="after"))
     first = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
