@@ -16,8 +16,8 @@ log = logging.getLogger("discordproxy_api.rest_edge.repeats")
 KEPT_AFTER_S = 2.0
 """The value of a request that takes longer is kept.
 
-A library that gives up repeats its request at once, perhaps at another worker. The
-time is shorter than the timeout of every library; most requests are answered before.
+A library that gives up repeats its request at once, perhaps at another worker. The time is shorter than the timeout
+of every library; most requests are answered before.
 """
 
 FRESH_S = 0.1
