@@ -1,4 +1,4 @@
-"""The structure and the vocabulary of the packages: size of folders, unique class names, technical words, docstrings."""
+"""The structure and the vocabulary of the packages: sizes of folders, class names, technical words, docstrings."""
 
 import ast
 import builtins
