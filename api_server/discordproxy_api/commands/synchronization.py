@@ -190,7 +190,7 @@ class _Steps:
             versions = await self._commands.replace_all(self._scope, body, self._call)
         except ApiError as error:
             if not self._call.in_doubt and _is_about_others(error, len(plan.others)):
-                log.info("Discord refuses the list because of other commands; it is changed singly")
+                log.info("Discord refuses the list because of other applications' commands; each change is sent alone")
                 return False
             raise await self._not_replaced(error, plan) from error
         except BaseException:

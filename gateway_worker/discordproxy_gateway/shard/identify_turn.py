@@ -51,7 +51,7 @@ async def await_turn(
             if answer.verdict == "LOW" and answer.wait_s < wait_s:  # the announced reset is earlier, but may be wrong
                 wait_s = max(answer.wait_s, back_off(_MIN_RESET_WAIT_S, MAX_BUDGET_PAUSE_S, resets, 1.0))
                 resets += 1
-            log.info("requesting the number of new sessions that are left in %.0f s", wait_s)
+            log.info("the number of new sessions that are left today is requested again in %.0f s", wait_s)
             await asyncio.sleep(wait_s)
         await refresh_budget()
         requests += 1

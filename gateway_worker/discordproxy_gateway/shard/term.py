@@ -79,7 +79,7 @@ class Term:
                     await self._recover(end, stop)
             await self._status.set(state=shard_status.STOPPED)
         except LeaseLostError:
-            log.warning("%r: stepping down", self._lease)
+            log.warning("the connection of shard %s ends: its lease is lost", self._lease.slot)
         finally:
             stop.cancel()
             await self._deferrer.close()

@@ -34,9 +34,6 @@ class Lease:
         self._lease_s = lease_s
         self._held_until = 0.0
 
-    def __repr__(self) -> str:
-        return f"Lease({self.slot}, fence {self.fence}{', lost' if self.lost.is_set() else ''})"
-
     def extend(self, sent_at: float) -> None:
         """Extend the lease from loop time `sent_at`, when the request that was granted was sent."""
         self._held_until = sent_at + self._lease_s * (1 - _MARGIN)
