@@ -7,9 +7,10 @@ from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import member_codec, overlay
 from discordproxy_gateway.cache.commands import Commands
-from discordproxy_gateway.cache.freshness import MEMBER_FIELDS, CachedAnswer, Freshness
+from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness
 from discordproxy_gateway.cache.reader import CacheReader, Object
 from discordproxy_gateway.cache.reply import CacheReply
+from discordproxy_gateway.cache.stored_state import MEMBER_FIELDS
 from discordproxy_gateway.ids import text_of
 from discordproxy_gateway.keys import MEMBER, ROLE, Keys, Slot, shard_of
 
