@@ -15,10 +15,10 @@ from discordproxy_gateway.cache import overlay
 from discordproxy_gateway.cache.commands import Commands
 from discordproxy_gateway.cache.connection import ReadConnection
 from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness
-from discordproxy_gateway.cache.hidden_channels import is_hidden
 from discordproxy_gateway.cache.reply import CacheReply, StateKeys
 from discordproxy_gateway.cache.stored_state import META_FIELDS, SHARD_FIELDS, Meta, ShardFreshness
 from discordproxy_gateway.cache.versions import VersionChecks
+from discordproxy_gateway.hidden_channels import is_hidden
 from discordproxy_gateway.ids import MAX_SHARDS, id_of, number_of, text_of
 from discordproxy_gateway.keys import (
     CHANNEL,

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from discordproxy_gateway.cache.hidden_channels import is_hidden
 from discordproxy_gateway.discord.session import mark_of
+from discordproxy_gateway.hidden_channels import is_hidden
 from discordproxy_gateway.ids import id_of, number_of, require_id
 from discordproxy_gateway.keys import CHANNEL, EMOJI, GUILD, ROLE, STICKER, THREAD, USER, VOICE_STATE, Keys, Slot
 from discordproxy_gateway.plan import guild_operations
