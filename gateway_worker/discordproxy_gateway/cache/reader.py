@@ -19,7 +19,7 @@ from discordproxy_gateway.cache.reply import CacheReply, StateKeys
 from discordproxy_gateway.cache.stored_state import META_FIELDS, SHARD_FIELDS, Meta, ShardFreshness
 from discordproxy_gateway.cache.versions import VersionChecks
 from discordproxy_gateway.hidden_channels import is_hidden
-from discordproxy_gateway.ids import MAX_SHARDS, id_of, number_of, text_of
+from discordproxy_gateway.ids import MAX_SHARDS, id_of, number_of
 from discordproxy_gateway.keys import (
     CHANNEL,
     EMOJI,
@@ -217,7 +217,7 @@ class CacheReader:
             now_ms, (stored_count, status, meta_row, *rows) = await self._connection.run(commands)
             self._shard_count = number_of(stored_count, maximum=MAX_SHARDS) or 1
             if self._shard_count == shard_count:
-                shard = _shard(status, now_ms)
+                shard = ShardFreshness.of(status, now_ms)
                 return CacheReply(
                     shard=shard,
                     meta=Meta.of(meta_row, shard) if shard else None,
@@ -245,18 +245,12 @@ class CacheReader:
             pipeline.hmget(self.keys.status(slot), SHARD_FIELDS)
             pipeline.scard(self.keys.awaited(slot))
         time, *rows = await pipeline.execute()
-        shards = [_shard(row, milliseconds(time)) for row in rows[::2]]
+        shards = [ShardFreshness.of(row, milliseconds(time)) for row in rows[::2]]
         known = [shard for shard in shards if shard is not None]
         if not known:
             return None
         complete = len(known) == len(slots) and not any(rows[1::2])
         return min(known, key=lambda shard: shard.as_of_ms).freshness(complete=complete)
-
-
-def _shard(row: Sequence[Any], now_ms: int) -> ShardFreshness | None:
-    as_of, mark, since = map(text_of, row)
-    as_of_ms = number_of(as_of)
-    return ShardFreshness(now_ms, as_of_ms, mark, since) if as_of_ms else None
 
 
 def _changed_guild(row: bytes, changes: overlay.Changes, guild_id: int) -> Object | None:
