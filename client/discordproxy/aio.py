@@ -97,25 +97,22 @@ class AsyncDiscordClient(
 
         Its calls raise grpc.RpcError. The client's timeout, API key and retries do not apply to them.
         """
-        stub: DiscordApiAsyncStub = self._link().stub
+        stub: DiscordApiAsyncStub = self._acquire(self._endpoint()).stub
         return stub
 
     @property
     def channel(self) -> grpc.aio.Channel:
         """The gRPC channel of this event loop, for other services of the proxy such as health and reflection."""
-        channel: grpc.aio.Channel = self._link().channel
+        channel: grpc.aio.Channel = self._acquire(self._endpoint()).channel
         return channel
 
     @property
     def _stream_stub(self) -> DiscordApiAsyncStub:
-        stub: DiscordApiAsyncStub = self._open_link(self._endpoint().for_streams()).stub
+        stub: DiscordApiAsyncStub = self._acquire(self._endpoint().for_streams()).stub
         return stub
 
-    def _link(self) -> PooledChannel:
-        return self._open_link(self._endpoint())
-
-    def _open_link(self, endpoint: Endpoint) -> PooledChannel:
-        return pool.link(self, _key(endpoint), lambda: _open(endpoint))
+    def _acquire(self, endpoint: Endpoint) -> PooledChannel:
+        return pool.acquire(self, _key(endpoint), lambda: _open(endpoint))
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -125,7 +122,7 @@ class AsyncDiscordClient(
 
     def _messages(self, call: Any) -> AsyncIterator[Any]:
         messages = StreamMessages(call)
-        self._open_link(self._endpoint().for_streams()).streams.add(messages)
+        self._open_channel(self._endpoint().for_streams()).streams.add(messages)
         return messages
 
     async def close(self) -> None:

@@ -129,26 +129,23 @@ class DiscordClient(
 
         Its calls raise grpc.RpcError. The client's timeout, API key and retries do not apply to them.
         """
-        stub: DiscordApiStub = self._link().stub
+        stub: DiscordApiStub = self._acquire(self._endpoint()).stub
         return stub
 
     @property
     def channel(self) -> grpc.Channel:
         """The gRPC channel of this process, for other services of the proxy such as health and reflection."""
-        channel: grpc.Channel = self._link().channel
+        channel: grpc.Channel = self._acquire(self._endpoint()).channel
         return channel
 
     @property
     def _stream_stub(self) -> DiscordApiStub:
-        stub: DiscordApiStub = self._open_link(self._endpoint().for_streams()).stub
+        stub: DiscordApiStub = self._acquire(self._endpoint().for_streams()).stub
         return stub
 
-    def _link(self) -> PooledChannel:
-        return self._open_link(self._endpoint())
-
-    def _open_link(self, endpoint: Endpoint) -> PooledChannel:
+    def _acquire(self, endpoint: Endpoint) -> PooledChannel:
         with fork_gate:
-            return pool.link(self, _key(endpoint), lambda: _open(endpoint))
+            return pool.acquire(self, _key(endpoint), lambda: _open(endpoint))
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
 
@@ -28,7 +28,7 @@ from discordproxy._fake.answers import respond
 from discordproxy._fake.channels import AsyncChannel, Call, SyncChannel
 from discordproxy._fake.events import EventLog
 from discordproxy._fake.procedures.commands import APP
-from discordproxy._fake.procedures.role_sync import TooManyRemovalsError, sync_guild_roles
+from discordproxy._fake.procedures.role_sync import sync_guild_roles
 from discordproxy._fake.results import Results
 from discordproxy._fake.world import FakeWorld, HttpRefusalError
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
@@ -221,10 +221,8 @@ class FakeDiscordProxy:
             failure = self._record(call)
             if failure is not None and not failure.delivered:
                 raise create_rpc_error(code=failure.code, details=failure.details)
-            try:
+            with _refusals():
                 response = self._respond(call)
-            except HttpRefusalError as refusal:
-                raise create_rpc_error(code=refusal.grpc_status(), details=json.dumps(refusal.facts())) from None
             if failure is not None:
                 raise create_rpc_error(code=failure.code, details=failure.details)
             return response
@@ -248,13 +246,8 @@ class FakeDiscordProxy:
             yield from self._sync_roles(call)
 
     def _sync_roles(self, call: Call) -> Iterator[Any]:
-        try:
+        with _refusals():
             yield from sync_guild_roles(self._world, call.request)
-        except HttpRefusalError as refusal:
-            raise create_rpc_error(code=refusal.grpc_status(), details=json.dumps(refusal.facts())) from None
-        except TooManyRemovalsError as refusal:
-            code, details = grpc.StatusCode.FAILED_PRECONDITION, json.dumps(refusal.facts())
-            raise create_rpc_error(code=code, details=details) from None
 
     def _record(self, call: Call) -> _Failure | None:
         """Record a call; return the failure that is set for it."""
@@ -272,6 +265,15 @@ class FakeDiscordProxy:
         if (answer := self._answers.get(call.rpc)) is None:
             return respond(self._world, call.rpc, call.request)
         return answer(call.request) if callable(answer) else answer
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise grpc.RpcError in place of a refusal by the in-memory Discord or the proxy."""
+    try:
+        yield
+    except HttpRefusalError as refusal:
+        raise create_rpc_error(code=refusal.grpc_status(), details=json.dumps(refusal.facts())) from None
 
 
 async def _do_not_wait(_client: object, _seconds: float) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import gc
 import logging
 import sys
+from contextlib import suppress
 from functools import partial
 
 import uvloop
@@ -30,21 +31,21 @@ log = logging.getLogger(__name__)
 DISCORD_GATEWAY = "wss://gateway.discord.gg"
 """The address of GET /gateway/bot."""
 
-_BROKER_WITHIN_S = 10.0
-_REPEAT_S = 60.0
+_BROKER_TIMEOUT_S = 10.0
+_PARKED_LINE_S = 60.0
 
-_GARBAGE = 50_000
-"""New containers before the next garbage collection; events are trees, which need none."""
+_GC_THRESHOLD = 50_000
+"""New containers before the next garbage collection. Events need none: they are trees."""
 
 
 def main() -> None:
-    """Run the process named `python -m discordproxy_gateway`."""
+    """Run `python -m discordproxy_gateway`: read the settings, run the worker, exit with its status."""
     streams.prepare()
     arguments = _arguments()
     settings = load(GatewaySettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets)
     gc.freeze()  # imported objects live as long as the process
-    gc.set_threshold(_GARBAGE)
+    gc.set_threshold(_GC_THRESHOLD)
     sys.exit(uvloop.run(_run(settings, park=arguments.park_on_fatal, force=arguments.force)))
 
 
@@ -86,7 +87,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
         partial(_open_broker, settings, url),
     )
     try:
-        await redis_client.wait_for(url, within_s=_BROKER_WITHIN_S)
+        await redis_client.wait_for(url, within_s=_BROKER_TIMEOUT_S)
         await worker.run(stopping)
     except BrokerUnavailableError as error:
         streams.complain(f"ERROR: {error}")
@@ -108,7 +109,7 @@ def _open_broker(settings: GatewaySettings, url: str) -> Broker:
         prefix=settings.namespace,
         bot_id=settings.bot_id,
         limits=limits,
-        decisions=Decisions(CollectorRegistry()),  # nobody reads them
+        decisions=Decisions(CollectorRegistry()),  # this process publishes no metrics
     )
 
 
@@ -122,8 +123,10 @@ def _log_http_proxies(settings: GatewaySettings) -> None:
 async def _park(worker: GatewayWorker, line: str, stopping: asyncio.Event) -> None:
     """Repeat the line once a minute until the process is stopped."""
     while not stopping.is_set():
-        await worker.publish_login_error(line, 2 * _REPEAT_S)
-        await asyncio.wait({asyncio.ensure_future(stopping.wait())}, timeout=_REPEAT_S)
+        await worker.publish_login_error(line, 2 * _PARKED_LINE_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PARKED_LINE_S):
+                await stopping.wait()
         if not stopping.is_set():
             streams.complain(f"ERROR: {line}")
 

@@ -3,6 +3,12 @@
 import re
 from dataclasses import dataclass
 
+CHANNEL, THREAD, ROLE, EMOJI, STICKER, VOICE_STATE = "ch", "th", "ro", "em", "st", "vs"
+"""Kinds of the objects of a guild; threads are the active ones. See `Keys.part`."""
+
+GUILD, MEMBER, USER = "guild", "m", "user"
+"""Kinds of objects that have an overlay, too. The bot's own user is that of guild 0."""
+
 ERAS_KEPT = 8
 """Ended eras whose streams subscribers may still read; an older cursor gets a gap. See `Keys.eras`."""
 
@@ -124,7 +130,7 @@ class Keys:
         return f"{self.tag}:c:meta:{guild_id}"
 
     def part(self, kind: str, guild_id: int | str) -> str:
-        """Hash object id -> JSON. Kinds: ch channels, th active threads, ro roles, em emojis, st stickers, vs voice."""
+        """Hash object id -> JSON, of a kind such as CHANNEL."""
         return f"{self.tag}:c:{kind}:{guild_id}"
 
     def members(self, guild_id: int | str, generation: int) -> str:
@@ -136,7 +142,7 @@ class Keys:
         return f"{self.tag}:c:mi:{guild_id}:g{generation}"
 
     def overlay(self, kind: str, guild_id: int | str) -> str:
-        """Hash of the proxy's own latest changes; lives five seconds."""
+        """Hash of the proxy's own latest changes of objects of a kind; lives five seconds."""
         return f"{self.tag}:c:ov:{kind}:{guild_id}"
 
     @property

@@ -24,7 +24,7 @@ from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.request_permits import OpenBroker, RequestPermits
 from discordproxy_gateway.shard.context import ShardContext
 from discordproxy_gateway.shard.shard import MIN_TERM_S, Shard
-from discordproxy_gateway.store.lease import Leader
+from discordproxy_gateway.store.lease import LeaderElection
 from discordproxy_gateway.store.scripts import Scripts
 from discordproxy_gateway.store.session_store import SessionStore
 from discordproxy_ratelimit.process.tasks import cancel, run_all, run_until, steadily
@@ -148,10 +148,10 @@ class GatewayWorker:
             max_concurrency=info.max_concurrency,
             identify_floor=None if options.force else min(options.identify_floor, info.total // 2),
         )
-        return [Shard(context, self._leader(Slot(shard_id, shard_count))) for shard_id in range(shard_count)]
+        return [Shard(context, self._election(Slot(shard_id, shard_count))) for shard_id in range(shard_count)]
 
-    def _leader(self, slot: Slot) -> Leader:
-        return Leader(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
+    def _election(self, slot: Slot) -> LeaderElection:
+        return LeaderElection(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
 
     async def _read_gateway_info(self) -> GatewayInfo:
         if self._bot is None:

@@ -9,7 +9,7 @@ import threading
 import time
 
 from fakes.ports import free_port, free_ports
-from processes.leash import LEASH
+from processes.end_with_parent import END_WITH_PARENT
 
 GUILD, CHANNEL = "300000000000000001", "500000000000000001"
 WITHIN_S = 60.0
@@ -32,7 +32,7 @@ class Program:
 
     def __enter__(self):
         self._process = subprocess.Popen(
-            [*LEASH, sys.executable, "-u", "-c", self._code],
+            [*END_WITH_PARENT, sys.executable, "-u", "-c", self._code],
             cwd=self._page.folder,
             env=self._page.environment,
             stdin=subprocess.DEVNULL,
@@ -139,7 +139,7 @@ class BackgroundServer:
 
     def __init__(self, page, code, ports):
         self._process = subprocess.Popen(
-            [*LEASH, "bash", "-c", page.with_ports(code, ports)],
+            [*END_WITH_PARENT, "bash", "-c", page.with_ports(code, ports)],
             cwd=page.folder,
             env=page.environment | settings_of(ports),
             stdin=subprocess.DEVNULL,

@@ -1,9 +1,6 @@
 """A little of `make bench-peers`, its page and its charts."""
 
-import asyncio
-import json
 import sys
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -15,8 +12,8 @@ from bench.peers import catalogue, report
 from bench.peers.plots import Bar, BarRow, bars
 from bench.peers.shared_token import QUICK, judged
 from discordproxy_sandbox.ledger import Ledger, Record, Stored
+from processes.benchmark import result_of
 
-TESTS = Path(__file__).parents[1]
 OURS = {"Discord Proxy, gRPC", "Discord Proxy, REST port"}
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -28,15 +25,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 async def test_it_measures_ours_and_writes_a_page(tmp_path):
     scale = ("--rounds", "1", "--seconds", "0.1", "--callers", "1", "4", "--workers", "2", "--peers", "none")
     sections = ("--sections", "overhead", "shared_token", "--scenarios", "quick", "--buckets", "fixed")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.bench_peers", *scale, *sections, "--output", str(tmp_path / "result.json")),
-        cwd=TESTS,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    text, _ = await process.communicate()
-    assert process.returncode == 0, text.decode()
-    result = json.loads((tmp_path / "result.json").read_text())
+    result = await result_of("bench_peers", *scale, *sections, folder=tmp_path)
     assert set(result["overhead"]) == OURS | {"echo", "direct"}
     for by_callers in result["overhead"].values():
         assert all(each["answered"] > 0 for each in by_callers.values())
@@ -56,15 +45,8 @@ async def test_it_measures_ours_and_writes_a_page(tmp_path):
 @pytest.mark.usefixtures("valkey_binary")
 async def test_it_measures_memory_after_messages_to_many_channels(tmp_path):
     scale = ("--rounds", "1", "--channels", "8", "--settle", "0", "--peers", "none", "--sections", "memory")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.bench_peers", *scale, "--output", str(tmp_path / "result.json")),
-        cwd=TESTS,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    text, _ = await process.communicate()
-    assert process.returncode == 0, text.decode()
-    (found,) = json.loads((tmp_path / "result.json").read_text())["memory"].values()
+    result = await result_of("bench_peers", *scale, folder=tmp_path)
+    (found,) = result["memory"].values()
     assert found["failed"] == 0
     assert found["idle_mb"]["median"] > 0
     assert found["used_mb"]["median"] > 0

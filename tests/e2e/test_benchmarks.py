@@ -1,7 +1,6 @@
 """A little of `make bench-speed`, `-footprint`, `-ratelimit` and `-libraries`: they run, with possible figures."""
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 
 from bench.ratelimit.judge import JudgeClient
 from discordproxy_ratelimit.route import route_of
+from processes.benchmark import result_of
 
 TESTS = Path(__file__).parents[1]
 CALLERS = ("1", "4")
@@ -21,19 +21,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: the benchmarks read /proc"),
     pytest.mark.usefixtures("valkey_binary"),
 ]
-
-
-async def result_of(program: str, *arguments: str, folder: Path) -> dict[str, Any]:
-    output = folder / "result.json"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", f"bench.{program}", *arguments, "--output", str(output)),
-        cwd=TESTS,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    text, _ = await process.communicate()
-    assert process.returncode == 0, text.decode()
-    return json.loads(output.read_text())
 
 
 def medians(figures: dict[str, Any]) -> dict[str, float]:

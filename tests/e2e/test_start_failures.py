@@ -16,7 +16,7 @@ from discordproxy_sandbox.sandbox import Sandbox
 from fakes.certificates import Authority
 from fakes.ports import free_ports
 from processes.deployment import COMMANDS, TOKEN, left_running
-from processes.leash import LEASH
+from processes.end_with_parent import END_WITH_PARENT
 from processes.process import Process
 
 STOPPED_EARLY = """
@@ -62,7 +62,7 @@ def without_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subproce
         "DISCORDPROXY_PORT": str(free_ports(1)[0]),
         "DISCORDPROXY_REDIS_URL": f"unix://{NOWHERE}?password=c4nary",
     }
-    command = [*LEASH, str(COMMANDS / "discordproxyserver")]
+    command = [*END_WITH_PARENT, str(COMMANDS / "discordproxyserver")]
     output = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, env=environment, cwd=folder, text=True, **output) as process:
         yield process

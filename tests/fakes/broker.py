@@ -122,7 +122,7 @@ class FakeBroker:
     """Attributes:
     refusal: raised instead of granting.
     void: raised before a request is sent.
-    gate: while cleared, every call waits for a permit.
+    granting: while cleared, every call waits for a permit.
     holds: whether a repeat waits for the retry_after of its 429.
     """
 
@@ -138,8 +138,8 @@ class FakeBroker:
         self.claims = FakeClaims()
         self.tables = FakeTables()
         self.app_rate = FakeAppRate()
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.granting = asyncio.Event()
+        self.granting.set()
         self.draining = asyncio.Event()
         self.waiting = 0
 
@@ -164,7 +164,7 @@ class FakeBroker:
         return Permit(_Grantor(self), str(len(self.acquired)), route, "bucket", 1)
 
     async def _wait(self) -> None:
-        tasks = [asyncio.ensure_future(event.wait()) for event in (self.gate, self.draining)]
+        tasks = [asyncio.ensure_future(event.wait()) for event in (self.granting, self.draining)]
         self.waiting += 1
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

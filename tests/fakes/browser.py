@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from processes.leash import LEASH
+from processes.end_with_parent import END_WITH_PARENT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
@@ -110,7 +110,7 @@ def find_chromium() -> str:
 def browser(profile: Path) -> Iterator[Callable[[], int]]:
     """Run a browser with an empty profile; yields a function that waits for and returns its debugging port."""
     process = subprocess.Popen(
-        [*LEASH, find_chromium(), *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+        [*END_WITH_PARENT, find_chromium(), *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

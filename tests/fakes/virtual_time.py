@@ -71,6 +71,21 @@ class VirtualClock:
         self._connections.clear()
 
 
+class TickingClock(VirtualClock):
+    """A clock whose every reading is a microsecond later: aiolimiter waits until two times differ."""
+
+    _now = 1000.0  # the initial value EPOCH_S is ignored
+
+    @property
+    def now(self) -> float:
+        self._now += 1e-6
+        return self._now
+
+    @now.setter
+    def now(self, value: float) -> None:
+        self._now = max(self._now, value) if value < EPOCH_S else self._now
+
+
 def await_writes(connection: Any) -> None:
     """Block until a server has written the effects of all earlier commands."""
     try:

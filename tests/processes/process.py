@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from processes.leash import LEASH
+from processes.end_with_parent import END_WITH_PARENT
 
 
 def visible(pid: int) -> bytes:
@@ -51,7 +51,7 @@ class Process:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            *LEASH,
+            *END_WITH_PARENT,
             *self._command,
             env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **self._env},
             cwd=self._cwd,

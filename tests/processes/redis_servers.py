@@ -18,7 +18,7 @@ from redis.sentinel import Sentinel
 
 from discordproxy_ratelimit.redis.url import parse
 from fakes.ports import free_port, free_ports
-from processes.leash import LEASH
+from processes.end_with_parent import END_WITH_PARENT
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "redis"
 PATIENCE_S = 30.0
@@ -34,7 +34,7 @@ class Process:
     def start(self) -> None:
         with (self._folder / "log").open("ab") as log:
             self.running = subprocess.Popen(
-                [*LEASH, *self._command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder
+                [*END_WITH_PARENT, *self._command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder
             )
 
     def stop(self) -> None:

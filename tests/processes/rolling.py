@@ -1,4 +1,4 @@
-"""A rolling restart under load: two workers behind a balancer, and callers that count the fate of every message."""
+"""A rolling restart under load: two workers behind a balancer, and callers that count what became of each message."""
 
 import asyncio
 import json

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from fakes.ports import free_port, free_ports
 from processes.deployment import COMMANDS
-from processes.leash import LEASH
+from processes.end_with_parent import END_WITH_PARENT
 
 DOCUMENTED = {"50051": "grpc", "50052": "rest", "9464": "http", "50071": "http", "4099": "sandbox"}
 """Ports that the documentation names."""
@@ -61,7 +61,7 @@ class SandboxedServer:
         self._log = (self._folder / "output").open("w+")
         command = [str(COMMANDS / "discordproxyserver"), "--sandbox", "--log-file-path", str(self._folder)]
         self._process = subprocess.Popen(
-            [*LEASH, *command, *self._arguments],
+            [*END_WITH_PARENT, *command, *self._arguments],
             cwd=self._folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

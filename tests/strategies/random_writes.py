@@ -24,7 +24,7 @@ class Writer:
 
     def __init__(self, stubs: list[Any], seed: int) -> None:
         self._stubs = stubs
-        self._chance = random.Random(seed)
+        self._random = random.Random(seed)
         self.channels = [int(nth(CHANNEL_ID, number)) for number in (0, 4, 5)]
         self.roles = [int(nth(ROLE_ID, number)) for number in (1, 2)]
         self.stale: list[str] = []
@@ -33,10 +33,10 @@ class Writer:
     async def once(self) -> None:
         """Write, then read through another worker."""
         stubs = self._stubs[:]
-        self._chance.shuffle(stubs)
+        self._random.shuffle(stubs)
         write, read = stubs[:2]
-        deed = self._chance.choice(DEEDS)
-        await deed(self, write, read)
+        change = self._random.choice(WRITES)
+        await change(self, write, read)
 
     def shows(self, name: str, response: Any, *, as_written: bool) -> None:
         self.sources[response.freshness.source] += 1
@@ -44,10 +44,10 @@ class Writer:
             self.stale.append(name)
 
     def text(self) -> str:
-        return f"text {self._chance.randrange(10**9)}"
+        return f"text {self._random.randrange(10**9)}"
 
     async def topic(self, write: Any, read: Any) -> None:
-        channel, topic = self._chance.choice(self.channels), self.text()
+        channel, topic = self._random.choice(self.channels), self.text()
         await write.EditChannel(pb.EditChannelRequest(channel_id=channel, topic=topic))
         response = await read.GetChannel(pb.ChannelId(channel_id=channel))
         self.shows("topic", response, as_written=response.channel.topic == topic)
@@ -68,8 +68,8 @@ class Writer:
         self.shows("gone channel", response, as_written=gone not in {each.id for each in response.channels})
 
     async def overwrite(self, write: Any, read: Any) -> None:
-        channel, role = self._chance.choice(self.channels), self._chance.choice(self.roles)
-        allow = self._chance.choice([0, 1024, 2048])
+        channel, role = self._random.choice(self.channels), self._random.choice(self.roles)
+        allow = self._random.choice([0, 1024, 2048])
         request = pb.SetChannelPermissionsRequest(channel_id=channel, overwrite_id=role, allow=allow, deny=8192)
         await write.SetChannelPermissions(request)
         response = await read.GetChannel(pb.ChannelId(channel_id=channel))
@@ -77,7 +77,7 @@ class Writer:
         self.shows("overwrite", response, as_written=found.get(role) == allow)
 
     async def no_overwrite(self, write: Any, read: Any) -> None:
-        channel, role = self._chance.choice(self.channels), self._chance.choice(self.roles)
+        channel, role = self._random.choice(self.channels), self._random.choice(self.roles)
         await write.SetChannelPermissions(pb.SetChannelPermissionsRequest(channel_id=channel, overwrite_id=role))
         await write.DeleteChannelPermissions(pb.ChannelOverwriteId(channel_id=channel, overwrite_id=role))
         response = await read.GetGuildChannels(pb.GetGuildChannelsRequest(guild_id=GUILD))
@@ -86,14 +86,14 @@ class Writer:
 
     async def new_role(self, write: Any, read: Any) -> None:
         made = (await write.CreateRole(pb.CreateRoleRequest(guild_id=GUILD, name="made"))).role.id
-        user = self._chance.choice(MEMBERS)
+        user = self._random.choice(MEMBERS)
         await write.AddMemberRole(pb.MemberRoleRequest(guild_id=GUILD, user_id=user, role_id=made))
         response = await read.GetGuildMember(pb.MemberId(guild_id=GUILD, user_id=user))
         self.shows("new role of a member", response, as_written=made in response.member.roles)
         self.roles.append(made)
 
     async def role_name(self, write: Any, read: Any) -> None:
-        role, name = self._chance.choice(self.roles), self.text()
+        role, name = self._random.choice(self.roles), self.text()
         await write.EditRole(pb.EditRoleRequest(guild_id=GUILD, role_id=role, name=name))
         response = await read.GetGuildRoles(pb.GuildId(guild_id=GUILD))
         self.shows("role name", response, as_written={each.id: each.name for each in response.roles}[role] == name)
@@ -107,22 +107,22 @@ class Writer:
         self.shows("gone role", response, as_written=all(gone not in each.roles for each in response.members))
 
     async def nick(self, write: Any, read: Any) -> None:
-        user, nick = self._chance.choice(MEMBERS), self.text()
+        user, nick = self._random.choice(MEMBERS), self.text()
         await write.EditGuildMember(pb.EditGuildMemberRequest(guild_id=GUILD, user_id=user, nick=nick))
         response = await read.GetGuildMember(pb.MemberId(guild_id=GUILD, user_id=user))
         self.shows("nick", response, as_written=response.member.nick == nick)
 
     async def member_role(self, write: Any, read: Any) -> None:
-        user, role = self._chance.choice(MEMBERS), self._chance.choice(self.roles)
-        request, added = pb.MemberRoleRequest(guild_id=GUILD, user_id=user, role_id=role), self._chance.random() < 0.5
+        user, role = self._random.choice(MEMBERS), self._random.choice(self.roles)
+        request, added = pb.MemberRoleRequest(guild_id=GUILD, user_id=user, role_id=role), self._random.random() < 0.5
         await (write.AddMemberRole if added else write.RemoveMemberRole)(request)
         response = await read.ListGuildMembers(pb.ListGuildMembersRequest(guild_id=GUILD, limit=1000))
         found = next(each for each in response.members if each.user.id == user)
         self.shows("member role", response, as_written=(role in found.roles) == added)
 
     async def synced(self, write: Any, read: Any) -> None:
-        user, managed = self._chance.choice(MEMBERS), self.roles[:2]
-        wanted = [role for role in managed if self._chance.random() < 0.5]
+        user, managed = self._random.choice(MEMBERS), self.roles[:2]
+        wanted = [role for role in managed if self._random.random() < 0.5]
         await write.SyncMemberRoles(
             pb.SyncMemberRolesRequest(guild_id=GUILD, user_id=user, roles=wanted, managed=managed)
         )
@@ -130,7 +130,7 @@ class Writer:
         self.shows("synced roles", response, as_written=set(response.member.roles) & set(managed) == set(wanted))
 
     async def kicked(self, write: Any, read: Any) -> None:
-        user = self._chance.choice(MEMBERS)
+        user = self._random.choice(MEMBERS)
         member = pb.MemberId(guild_id=GUILD, user_id=user)
         await write.KickGuildMember(member)
         try:
@@ -159,7 +159,7 @@ class Writer:
         self.shows("thread", response, as_written=response.channel.parent_id == self.channels[0])
 
 
-DEEDS = (
+WRITES = (
     Writer.topic,
     Writer.new_channel,
     Writer.gone_channel,

@@ -81,14 +81,14 @@ class OwnWrites:
         try:
             await self._claims.set(_key(scope), token_hex(8).encode(), ttl_s=MARKED_S)
         except BrokerError as error:
-            log.warning("a write could not be marked: %s", error)
+            log.warning("a write is not recorded, so later readers may share a read that began before it: %s", error)
 
     async def _apply(self, change: Change, took_s: float) -> set[str]:
         """Apply a change to the overlay; return the scopes it affects."""
         try:
             return await self._put(change, took_s)
         except CACHE_ERRORS as error:
-            log.warning("a write is not visible to readers before its gateway event: %s", type(error).__name__)
+            log.warning("a write is not visible to cached reads before its gateway event: %s", type(error).__name__)
             return {ANYTHING}
 
     async def _put(self, change: Change, took_s: float) -> set[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from discordproxy_api.calls import errors
+from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.commands.ownership import OwnedCommand, Ownership
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.shared.tables import RecordChange, Tables
@@ -37,6 +38,12 @@ class OwnerTables:
             return await self._tables.change(_name(guild_id), changes)
         except BrokerError as error:
             raise errors.from_broker(error) from None
+
+
+def commands_changed() -> ApiError:
+    """Return the error for a scope whose table another worker keeps changing."""
+    text = "Another worker changes the commands of this scope at the same time; try again."
+    return errors.refusal("ABORTED", "COMMANDS_CHANGED", text, retry_after_s=1.0)
 
 
 def _name(guild_id: int) -> str:

@@ -21,7 +21,7 @@ from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_api.commands.discord_commands import CommandScope, DiscordCommands
 from discordproxy_api.commands.documents import Document, creation_of, edit_of, key_of, title, unchanged_of
-from discordproxy_api.commands.owner_tables import OwnerTables
+from discordproxy_api.commands.owner_tables import OwnerTables, commands_changed
 from discordproxy_api.commands.ownership import Ownership
 from discordproxy_api.commands.planning import Action, PlannedChange, SyncPlan, plan_sync, reservations
 from discordproxy_api.commands.validation import MAX_BY_TYPE
@@ -88,8 +88,7 @@ class CommandSync:
             result = await _Steps(self._commands, self._owners, declaration, call, now=now, attempt=attempt).run()
             if result is not None:
                 return result
-        text = "Another worker changes the commands of this scope at the same time; try again."
-        raise errors.refusal("ABORTED", "COMMANDS_CHANGED", text, retry_after_s=1.0)
+        raise commands_changed()
 
 
 class _Steps:
@@ -190,7 +189,7 @@ class _Steps:
             versions = await self._commands.replace_all(self._scope, body, self._call)
         except ApiError as error:
             if not self._call.in_doubt and _is_about_others(error, len(plan.others)):
-                log.info("Discord refuses the list because of other commands; it is changed singly")
+                log.info("Discord refuses the list because of other applications' commands; each change is sent alone")
                 return False
             raise await self._not_replaced(error, plan) from error
         except BaseException:

@@ -31,7 +31,7 @@ def browser_refusal(headers: Mapping[str, str], hosts: Collection[str]) -> str:
 
 
 def is_own_host(host: str, hosts: Collection[str]) -> bool:
-    """Tell whether the value of a Host header names this server. An address cannot be a web site's own name."""
+    """Return whether the value of a Host header names this server. An address cannot be a web site's own name."""
     name = _foreign_name(host)
     return not name or name in hosts
 

@@ -107,7 +107,7 @@ def _encoded_payload(data: bytes, content_type: str) -> bytes | None:
 
 
 def _is_unclear(part: Part) -> bool:
-    """Tell whether a part may name a target outside of the JSON, or hold JSON that is not as it looks."""
+    """Return whether a part may name a target outside of the JSON, or hold JSON that is not as it looks."""
     name = part.name.rstrip("]").lower()
     return name.endswith((GUILD, CHANNEL)) or (part.name == PAYLOAD and (part.encoded or part.filename is not None))
 
@@ -136,12 +136,12 @@ def with_nonce(body: Body, nonce: str) -> bytes:
 
 
 def takes_nonce(body: Body) -> bool:
-    """Tell whether a message has no nonce of its caller, and one can be added."""
+    """Return whether a message has no nonce of its caller, and one can be added."""
     return isinstance(body.document, dict) and body.readable and body.document.get("nonce") in (None, "")
 
 
 def enforces_nonce(body: Body) -> bool:
-    """Tell whether a message has a nonce of its caller, and Discord enforces it."""
+    """Return whether a message has a nonce of its caller, and Discord enforces it."""
     return bool(body.object.get("nonce")) and body.object.get("enforce_nonce") is True
 
 

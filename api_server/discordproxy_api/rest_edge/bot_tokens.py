@@ -64,7 +64,7 @@ class HolderAuthenticator:
         raise _refused(f"This is not the token of a bot of this proxy, and no key; {WAYS}.")
 
     def still_admits(self, shown: Credentials, principal: Principal) -> bool:
-        """Tell whether the credentials still belong to the same principal."""
+        """Return whether the credentials still belong to the same principal."""
         return self._inner.still_admits(shown, principal)
 
 

@@ -29,7 +29,7 @@ from discordproxy_api.rest_edge.head import JSON
 from discordproxy_api.rest_edge.relay import Relay, pack, unpack
 from discordproxy_api.rest_edge.repeats.message import MessageRelay, NoncedMessage
 from discordproxy_api.rest_edge.repeats.once import OnceRelay
-from discordproxy_api.rest_edge.repeats.unanswered import SlowNotes, UnansweredNotes
+from discordproxy_api.rest_edge.repeats.unanswered import SlowRequests, UnansweredRequests
 from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
@@ -96,7 +96,7 @@ class Forward:
         name: of the bot.
         responses: sends interaction callbacks through the relay.
         own_commands: serves the routes of commands for applications that have their own.
-        notes: requests whose answer was not delivered.
+        unanswered: requests whose answer was not delivered.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Forward:
         policy: RoutePolicy,
         uploads: Uploads,
         execution: Execution,
-        notes: UnansweredNotes,
+        unanswered: UnansweredRequests,
         metrics: Metrics,
     ) -> None:
         self._name = name
@@ -122,9 +122,9 @@ class Forward:
         self._uploads = uploads
         self._execution = execution
         self._background = BackgroundTasks()
-        slow = SlowNotes(self._background)
-        self._once = OnceRelay(relay, notes, slow, metrics, self._background)
-        self._messages = MessageRelay(relay, notes, slow, metrics, self._background)
+        slow = SlowRequests(self._background)
+        self._once = OnceRelay(relay, unanswered, slow, metrics, self._background)
+        self._messages = MessageRelay(relay, unanswered, slow, metrics, self._background)
 
     async def finish(self) -> None:
         """Wait until every undelivered answer is kept."""

@@ -43,8 +43,8 @@ _REMOVED = frozenset(
         *("content-security-policy-report-only", "retry-after", "via", "x-request-id", "vary"),
     }
 )
-_THEIRS = "x-ratelimit-"
-_REMOVED_PREFIXES = ("x-ratelimit-", "access-control-", "x-discordproxy-", "x-discord-ratelimit-")
+_LIMIT_PREFIX = "x-ratelimit-"
+_REMOVED_PREFIXES = (_LIMIT_PREFIX, "access-control-", "x-discordproxy-", "x-discord-ratelimit-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +139,11 @@ def limit_headers(discord: Mapping[str, str], shown: LimitHeaders, now: float) -
     bucket = discord.get("x-ratelimit-bucket", "")
     if not bucket or shown == "none":
         return {}
-    prefix = _THEIRS if shown == "discord" else "x-discord-ratelimit-"
+    prefix = _LIMIT_PREFIX if shown == "discord" else "x-discord-ratelimit-"
     found = {}
     for name, value in discord.items():
-        if name.startswith(_THEIRS):
-            found[prefix + name[len(_THEIRS) :]] = value
+        if name.startswith(_LIMIT_PREFIX):
+            found[prefix + name[len(_LIMIT_PREFIX) :]] = value
     if shown == "discord":
         return found | _moved(discord.get("x-ratelimit-reset-after", ""), now)
     return found | own_headers(bucket, now)

@@ -42,10 +42,6 @@ class MemberChange:
             tuple(role for role in self.remove if role not in roles),
         )
 
-    def applied_to(self, current: Iterable[int]) -> list[int]:
-        """Return the roles of a member with these roles after the change, in the order of their ids."""
-        return sorted((set(current) - set(self.remove)) | set(self.add))
-
 
 @dataclass(slots=True)
 class RolePlan:

@@ -23,6 +23,7 @@ from discordproxy_api.access.permission import UNCHECKED, Permission
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.discord.app_rate import AppRateWaits
@@ -34,6 +35,7 @@ from discordproxy_api.role_sync.run import RoleSyncRun, RunResult, require_manag
 from discordproxy_api.role_sync.writing import MemberRoleWriter, RunInOrder
 from discordproxy_api.rpcs.procedure import Write
 from discordproxy_api.rpcs.routed import check
+from discordproxy_api.time_limit import expires_as
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.shared.claims import Claims
 
@@ -218,15 +220,13 @@ class SyncGuildRoles:
 
 async def _send(write: Write, message: SyncGuildRolesProgress) -> None:
     """Send one message; raises ApiError if the caller does not read the stream."""
-    limit = asyncio.timeout(WRITE_TIMEOUT_S)
-    try:
-        async with limit:
-            await write(message.SerializeToString())
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        text = f"The caller has read no progress for {WRITE_TIMEOUT_S:.0f} s; the synchronization ends."
-        raise errors.refusal("RESOURCE_EXHAUSTED", "SUBSCRIBER_TOO_SLOW", text, retry_after_s=0.0) from None
+    async with expires_as(asyncio.timeout(WRITE_TIMEOUT_S), _not_read):
+        await write(message.SerializeToString())
+
+
+def _not_read() -> ApiError:
+    text = f"The caller has read no progress for {WRITE_TIMEOUT_S:.0f} s; the synchronization ends."
+    return errors.refusal("RESOURCE_EXHAUSTED", "SUBSCRIBER_TOO_SLOW", text, retry_after_s=0.0)
 
 
 def _max_removals(request: Any, plan: RolePlan) -> int:

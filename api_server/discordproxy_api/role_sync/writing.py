@@ -11,21 +11,13 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-import orjson
-
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.retry import Repeat
-from discordproxy_api.discord.request import RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.role_sync.plan import MemberChange
 from discordproxy_api.role_sync.reading import GuildReads, MemberAbsentError
-from discordproxy_api.rpcs.ordering import order_of
-from discordproxy_api.rpcs.routed import document_of, unfit
-from discordproxy_ratelimit.route import route_of
-
-_MEMBER = "/guilds/{guild_id}/members/{user_id}"
-_ROLE = f"{_MEMBER}/roles/{{role_id}}"
+from discordproxy_api.rpcs.member_roles import MemberRoles
 
 RunInOrder = Callable[[str, Call, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Name of the order, call, job -> the job's result; jobs with the same name run one after another."""
@@ -68,10 +60,9 @@ class MemberRoleWriter:
         Raises:
             ApiError: Discord refused it, or its outcome is unknown after all attempts.
         """
-        parameters = {"guild_id": str(self._guild_id), "user_id": str(change.user_id)}
-        order = order_of("PATCH", _MEMBER, parameters, ("roles",))
+        roles = MemberRoles(self._guild_id, change.user_id)
         try:
-            done: MemberChange = await self._run_in_order(order, call, partial(self._write, parameters, change, call))
+            done: MemberChange = await self._run_in_order(roles.order, call, partial(self._write, roles, change, call))
         except MemberAbsentError:
             return WriteOutcome.LEFT, MemberChange(change.user_id)
         return (WriteOutcome.CHANGED if done else WriteOutcome.UNNEEDED), done
@@ -80,16 +71,23 @@ class MemberRoleWriter:
         """Wait before another attempt; return False if there is none. Raises ApiError if the drain begins."""
         return await self._rest.pause(attempt, call)
 
-    async def _write(self, parameters: dict[str, str], change: MemberChange, call: Call) -> MemberChange:
+    async def _write(self, roles: MemberRoles, change: MemberChange, call: Call) -> MemberChange:
         """Send the request for what is needed. If its outcome is unknown, determine anew what is needed."""
         done = MemberChange(change.user_id)
         for attempt in count(1):
-            needed, current = await self._needed(parameters, change, call)
+            needed, current = await self._needed(roles, change, call)
             if not needed:
                 break
             done = done or needed
+            request = roles.change(
+                needed.add,
+                needed.remove,
+                current=current,
+                reason=self._reason,
+                repeat=Repeat.NEVER,  # a repeat is made from the roles at that time
+            )
             try:
-                await self._rest.send(self._request(parameters, needed, current), call)
+                await self._rest.send(request, call)
                 break
             except ApiError:
                 if not call.in_doubt or not await self._rest.pause(attempt, call):
@@ -97,44 +95,13 @@ class MemberRoleWriter:
         return done
 
     async def _needed(
-        self, parameters: dict[str, str], change: MemberChange, call: Call
+        self, roles: MemberRoles, change: MemberChange, call: Call
     ) -> tuple[MemberChange, Collection[int]]:
         """Return the part of a change that is needed now, and the present roles as far as a list requires them."""
         current = await self._reads.cached_roles(self._guild_id, change.user_id, fresh=self._fresh)
         if current is None:
             if len(change) == 1:
                 return change, ()
-            current = await self._roles_at_discord(parameters, call)
+            current = await roles.read(self._rest, call)
         current -= self.deleted_roles
         return change.pending(current), current
-
-    async def _roles_at_discord(self, parameters: dict[str, str], call: Call) -> set[int]:
-        request = RestRequest(
-            method="GET",
-            path=_MEMBER.format_map(parameters),
-            route=route_of("GET", _MEMBER, parameters),
-            repeat=Repeat.ALWAYS,
-            effect=False,
-        )
-        member = document_of(await self._rest.send(request, call))
-        try:
-            return {int(role) for role in member["roles"]}
-        except (TypeError, KeyError, ValueError):
-            raise unfit() from None
-
-    def _request(self, parameters: dict[str, str], change: MemberChange, current: Collection[int]) -> RestRequest:
-        if len(change) > 1:
-            method, template = "PATCH", _MEMBER
-            body = orjson.dumps({"roles": [str(role) for role in change.applied_to(current)]})
-        else:
-            (role,) = change.add or change.remove
-            method, template, body = "PUT" if change.add else "DELETE", _ROLE, None
-            parameters = {**parameters, "role_id": str(role)}
-        return RestRequest(
-            method=method,
-            path=template.format_map(parameters),
-            route=route_of(method, template, parameters),
-            body=body,
-            reason=self._reason,
-            repeat=Repeat.NEVER,  # a repeat is made from the roles at that time
-        )

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from itertools import count
 from typing import Any
 
-import orjson
 from google.protobuf.message import Message
 
 from discordproxy.discord_api_pb2 import InviteTargetUsersResponse, SendChannelMessageRequest, SyncMemberRolesResponse
@@ -21,32 +20,18 @@ from discordproxy_api.contract.encode import Json
 from discordproxy_api.contract.rules.attachments import adds_files
 from discordproxy_api.contract.rules.limits import MAX_SNOWFLAKE
 from discordproxy_api.contract.translate import Outgoing
-from discordproxy_api.discord.request import Reply, RestRequest, repeat_of, rest_request
+from discordproxy_api.discord.request import Reply, repeat_of, rest_request
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.dm_channels import DmChannels
-from discordproxy_api.rpcs.ordering import order_of
+from discordproxy_api.rpcs.member_roles import MemberRoles
 from discordproxy_api.rpcs.procedure import Job
-from discordproxy_api.rpcs.routed import RequestPlan, Routed, check, document_of, keep_attachments, unfit
-from discordproxy_ratelimit.route import route_of
+from discordproxy_api.rpcs.routed import RequestPlan, Routed, check, document_of, keep_attachments
 
 UNKNOWN_CHANNEL = 10003
 INDEX_NOT_READY = 110000
 MAX_DIGITS = 20
 INDEX_WAIT_S = 1.0
 """Wait in seconds if Discord sends none, or 0, while it builds an index."""
-
-COMPOSITES = (
-    "SendDirectMessage",
-    "SyncMemberRoles",
-    "CreateInteractionResponse",
-    "Request",
-    "GetVoiceStates",
-    "ComputePermissions",
-    "SyncCommands",
-    "ListCommands",
-    "ReleaseCommands",
-)
-"""RPCs without a route; each is a class of this room or of `cached/composite_reads.py`."""
 
 
 class SendDirectMessage:
@@ -149,12 +134,8 @@ def _is_id(word: str) -> bool:
 class SyncMemberRoles:
     """Sets which of the managed roles a member has: one read, at most one change.
 
-    A single role is added or removed by its own request, which does not affect concurrent changes at Discord. Several
-    roles are written as a list. If the outcome of that is unknown, the list is computed again from the current roles.
+    If the outcome of writing a list is unknown, the list is computed again from the current roles.
     """
-
-    _MEMBER = "/guilds/{guild_id}/members/{user_id}"
-    _ROLE = f"{_MEMBER}/roles/{{role_id}}"
 
     def __init__(self, rpc: Rpc, rest: Rest) -> None:
         self.rpc = rpc
@@ -171,62 +152,25 @@ class SyncMemberRoles:
         ]
         if unmanaged:
             raise errors.invalid_request(unmanaged)
-        parameters = {"guild_id": str(request.guild_id), "user_id": str(request.user_id)}
-        return Job(
-            partial(self._run, parameters, wanted, managed, request.reason, call),
-            Repeat.ALWAYS,
-            order=order_of("PATCH", self._MEMBER, parameters, ("roles",)),
-        )
+        roles = MemberRoles(request.guild_id, request.user_id)
+        return Job(partial(self._run, roles, wanted, managed, request.reason, call), Repeat.ALWAYS, order=roles.order)
 
-    async def _run(
-        self, parameters: dict[str, str], wanted: set[int], managed: set[int], reason: str, call: Call
-    ) -> Message:
+    async def _run(self, roles: MemberRoles, wanted: set[int], managed: set[int], reason: str, call: Call) -> Message:
+        """Change the roles from those that Discord returns; a cached list may be older than the last change."""
         added: set[int] = set()
         removed: set[int] = set()
         for attempt in count(1):
-            current = await self._current_roles(parameters, call)
-            added |= wanted - current
-            removed |= (current & managed) - wanted
-            if current & managed == wanted:
+            current = await roles.read(self._rest, call)
+            add, remove = wanted - current, (current & managed) - wanted
+            added |= add
+            removed |= remove
+            if not add and not remove:
                 break
+            request = roles.change(add, remove, current=current, reason=reason, repeat=Repeat.ALWAYS)
             try:
-                await self._rest.send(self._change(parameters, current, (current - managed) | wanted, reason), call)
+                await self._rest.send(request, call)
                 break
             except ApiError:
                 if not call.in_doubt or not await self._rest.pause(attempt, call):
                     raise
         return SyncMemberRolesResponse(added=sorted(added), removed=sorted(removed))
-
-    async def _current_roles(self, parameters: dict[str, str], call: Call) -> set[int]:
-        """Return the member's roles from Discord; a cached list may be older than the last change."""
-        request = RestRequest(
-            method="GET",
-            path=self._MEMBER.format_map(parameters),
-            route=route_of("GET", self._MEMBER, parameters),
-            repeat=Repeat.ALWAYS,
-            effect=False,
-        )
-        member = document_of(await self._rest.send(request, call))
-        try:
-            return {int(role) for role in member["roles"]}
-        except (TypeError, KeyError, ValueError):
-            raise unfit() from None
-
-    def _change(self, parameters: dict[str, str], current: set[int], target: set[int], reason: str) -> RestRequest:
-        """Return the request that changes `current` to `target`; only the request for a single role may be repeated."""
-        difference = current ^ target
-        if len(difference) > 1:
-            method, template, repeat = "PATCH", self._MEMBER, Repeat.NEVER
-            body = orjson.dumps({"roles": [str(role) for role in sorted(target)]})
-        else:
-            (role,) = difference
-            method, template, repeat = "PUT" if role in target else "DELETE", self._ROLE, Repeat.ALWAYS
-            parameters, body = {**parameters, "role_id": str(role)}, None
-        return RestRequest(
-            method=method,
-            path=template.format_map(parameters),
-            route=route_of(method, template, parameters),
-            body=body,
-            reason=reason,
-            repeat=repeat,
-        )

@@ -6,10 +6,11 @@ the next one continues.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -28,6 +29,7 @@ from discordproxy_api.commands.owner_tables import OwnerTables
 from discordproxy_api.contract.translate import message_reader
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.rpcs.procedure import Write
+from discordproxy_api.time_limit import expires_as
 from discordproxy_gateway.events import (
     BadCursorError,
     Cursor,
@@ -190,29 +192,16 @@ class SubscribeEvents:
             raise _unavailable("NO_GATEWAY", "no gateway worker is running")
         return state.intents
 
-    @asynccontextmanager
-    async def _life(self) -> AsyncIterator[None]:
-        life = asyncio.timeout(self._options.life_s * (0.9 + 0.2 * self._jitter()))
-        try:
-            async with life:
-                yield
-        except TimeoutError:
-            if not life.expired():
-                raise
-            text = "The stream has reached its maximum age; subscribe again with the cursor of the last event."
-            raise errors.refusal("UNAVAILABLE", "STREAM_ENDED", text, retry_after_s=0.0) from None
+    def _life(self) -> AbstractAsyncContextManager[None]:
+        return expires_as(asyncio.timeout(self._options.life_s * (0.9 + 0.2 * self._jitter())), _stream_ended)
 
     def _with_timeout(self, write: Write) -> Write:
+        limit_s = self._options.write_timeout_s
+        not_read = partial(_too_slow, f"The subscriber has read no event for {limit_s:.0f} s.")
+
         async def write_in_time(message: bytes) -> None:
-            limit = asyncio.timeout(self._options.write_timeout_s)
-            try:
-                async with limit:
-                    await write(message)
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-                text = f"The subscriber has read no event for {self._options.write_timeout_s:.0f} s."
-                raise _too_slow(text) from None
+            async with expires_as(asyncio.timeout(limit_s), not_read):
+                await write(message)
 
         return write_in_time
 
@@ -276,6 +265,11 @@ def _expired(error: CursorExpiredError) -> ApiError:
     refusal.extras["gap_from"] = _iso(error.lost_from_ms)
     refusal.extras["gap_to"] = _iso(error.lost_to_ms)
     return refusal
+
+
+def _stream_ended() -> ApiError:
+    text = "The stream has reached its maximum age; subscribe again with the cursor of the last event."
+    return errors.refusal("UNAVAILABLE", "STREAM_ENDED", text, retry_after_s=0.0)
 
 
 def _too_slow(text: str) -> ApiError:

@@ -29,7 +29,7 @@ from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.forward import Forward
 from discordproxy_api.rest_edge.relay import Relay
-from discordproxy_api.rest_edge.repeats.unanswered import UnansweredNotes
+from discordproxy_api.rest_edge.repeats.unanswered import UnansweredRequests
 from discordproxy_api.role_sync.reading import GuildReads
 from discordproxy_api.role_sync.sync_guild_roles import SyncGuildRoles
 from discordproxy_api.rpcs.commands.own import OwnCommands
@@ -94,15 +94,8 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
     """Build the service of one bot; its connections to Discord are closed at the end of the block."""
     settings, contract, drain, metrics = common.settings, common.contract, common.drain, common.metrics
     broker, gateway, cache = backend.broker, backend.gateway, backend.gateway.cache
-    options = HttpOptions(
-        url=settings.discord_url,
-        user_agent=f"DiscordBot ({HOMEPAGE}, {__version__})",
-        timeout_s=settings.http_timeout,
-        connect_timeout_s=settings.connect_timeout,
-        answer_limit_bytes=settings.max_answer_bytes,
-        http_proxy=http_proxy_for(settings.discord_url),
-    )
-    async with DiscordHttp(options, token=backend.bot.token.get_secret_value()) as http:
+    token = backend.bot.token.get_secret_value()
+    async with DiscordHttp(_http_options(settings), token=token) as http:
         app_rate = AppRateWaits(broker.app_rate, drain)
         own_writes = OwnWrites(broker.claims, cache, Overlay(cache.redis, cache.keys))
         rest = Rest(
@@ -111,7 +104,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             drain=drain,
             metrics=metrics,
             app_rate=app_rate,
-            nonces=Nonces(backend.bot.token.get_secret_value()),
+            nonces=Nonces(token),
             policy=RetryPolicy(attempts=settings.retries + 1),
             on_accepted=own_writes.record,
             trace=common.trace,
@@ -160,7 +153,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             policy=route_policy(settings),
             uploads=common.uploads,
             execution=execution,
-            notes=UnansweredNotes(broker.claims),
+            unanswered=UnansweredRequests(broker.claims),
             metrics=metrics,
         )
         subscribe_events = SubscribeEvents(
@@ -185,6 +178,17 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         )
         streams: dict[str, StreamProcedure] = {"SubscribeEvents": subscribe_events, "SyncGuildRoles": sync_guild_roles}
         yield BotService(backend, rest, idempotency, in_order, forward, unary_calls, streams)
+
+
+def _http_options(settings: ApiSettings) -> HttpOptions:
+    return HttpOptions(
+        url=settings.discord_url,
+        user_agent=f"DiscordBot ({HOMEPAGE}, {__version__})",
+        timeout_s=settings.http_timeout,
+        connect_timeout_s=settings.connect_timeout,
+        answer_limit_bytes=settings.max_answer_bytes,
+        http_proxy=http_proxy_for(settings.discord_url),
+    )
 
 
 def _guild_reads(contract: Mapping[str, Rpc], reads: Reads) -> GuildReads:

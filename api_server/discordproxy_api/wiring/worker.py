@@ -117,15 +117,7 @@ async def wired(
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
         console = StatusService(status, doctor)
         by_bot = {service.backend.bot.name: service for service in services}
-        admission = KeyedAdmission(
-            drain,
-            AdmissionLimits(
-                calls=settings.max_calls,
-                calls_per_app=settings.max_calls_per_app,
-                streams=settings.max_streams,
-                streams_per_app=settings.max_streams_per_app,
-            ),
-        )
+        admission = KeyedAdmission(drain, _admission_limits(settings))
         connections = possible_connections(settings.max_connections, 1 if settings.rest_port is None else 2)
         rest_port = None
         if settings.rest_port is not None:
@@ -140,17 +132,7 @@ async def wired(
             rest_open=partial(_is_open, rest_port),
         )
         server = Server(
-            ServerOptions(
-                host=settings.host,
-                port=settings.port,
-                max_message_bytes=settings.max_message_bytes,
-                max_connections=connections,
-                drain_timeout_s=settings.drain_timeout,
-                lame_duck_s=settings.lame_duck,
-                keepalive_s=settings.keepalive,
-                connection_age_s=settings.max_connection_age,
-                credentials=tls.for_grpc() if tls else None,
-            ),
+            _server_options(settings, tls, connections),
             handlers=grpc_services(
                 contract,
                 {"": services[0], **by_bot},
@@ -193,27 +175,55 @@ def _rest_port(
     }
     tracing = common.tracing
     return RestPort(
-        RestPortOptions(
-            hosts=settings.rest_hosts,
-            max_connections=connections,
-            drain_timeout_s=settings.drain_timeout,
-            tls=tls.for_http() if tls else None,
-        ),
+        _rest_port_options(settings, tls, connections),
         pipeline=CallPipeline(**parts) if tracing is None else TracedPipeline(tracing, SERVICE.strip("/"), **parts),
-        reception=Reception(
-            ReceptionOptions(
-                wait_s=settings.rest_max_wait,
-                limit_headers=settings.rest_limit_headers,
-                max_message_bytes=settings.max_message_bytes,
-                http_timeout_s=settings.http_timeout,
-            ),
-            RouteNames(common.contract),
-        ),
+        reception=Reception(_reception_options(settings), RouteNames(common.contract)),
         forwards={"": services[0].forward, **{each.backend.bot.name: each.forward for each in services}},
         holders=holders,
         health=health,
         drain=common.drain,
         metrics=common.metrics,
+    )
+
+
+def _server_options(settings: ApiSettings, tls: Tls | None, connections: int) -> ServerOptions:
+    return ServerOptions(
+        host=settings.host,
+        port=settings.port,
+        max_message_bytes=settings.max_message_bytes,
+        max_connections=connections,
+        drain_timeout_s=settings.drain_timeout,
+        lame_duck_s=settings.lame_duck,
+        keepalive_s=settings.keepalive,
+        connection_age_s=settings.max_connection_age,
+        credentials=tls.for_grpc() if tls else None,
+    )
+
+
+def _admission_limits(settings: ApiSettings) -> AdmissionLimits:
+    return AdmissionLimits(
+        calls=settings.max_calls,
+        calls_per_app=settings.max_calls_per_app,
+        streams=settings.max_streams,
+        streams_per_app=settings.max_streams_per_app,
+    )
+
+
+def _rest_port_options(settings: ApiSettings, tls: Tls | None, connections: int) -> RestPortOptions:
+    return RestPortOptions(
+        hosts=settings.rest_hosts,
+        max_connections=connections,
+        drain_timeout_s=settings.drain_timeout,
+        tls=tls.for_http() if tls else None,
+    )
+
+
+def _reception_options(settings: ApiSettings) -> ReceptionOptions:
+    return ReceptionOptions(
+        wait_s=settings.rest_max_wait,
+        limit_headers=settings.rest_limit_headers,
+        max_message_bytes=settings.max_message_bytes,
+        http_timeout_s=settings.http_timeout,
     )
 
 

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from discordproxy.client import DiscordClient
 
 
-def ask(client: DiscordClient, question: str, timeout: float | None) -> Any | None:
+def call_console(client: DiscordClient, rpc: str, timeout: float | None) -> Any | None:
     """Return the response of `Status` (a document) or `Doctor` (a list of findings); None if the proxy has no such RPC.
 
     Args:
         client: Provides the channel and the API key.
-        question: Name of the RPC.
+        rpc: Name of the RPC.
         timeout: Seconds to wait; None: no limit.
 
     Raises:
         DiscordProxyException: the call failed.
     """
     method = client.channel.unary_unary(
-        f"/discordproxy.Console/{question}",
+        f"/discordproxy.Console/{rpc}",
         request_serializer=Empty.SerializeToString,
         response_deserializer=StringValue.FromString,
     )
@@ -40,6 +40,4 @@ def ask(client: DiscordClient, question: str, timeout: float | None) -> Any | No
     try:
         return json.loads(answer.value)
     except (ValueError, RecursionError) as error:
-        raise DiscordProxyGrpcError(
-            grpc.StatusCode.INTERNAL, f"the response to {question} is not JSON: {error}"
-        ) from error
+        raise DiscordProxyGrpcError(grpc.StatusCode.INTERNAL, f"the response to {rpc} is not JSON: {error}") from error

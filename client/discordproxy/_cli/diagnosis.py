@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from discordproxy._cli.console import ask
-from discordproxy._grpc.connection_errors import connection_problem
+from discordproxy._cli.console import call_console
+from discordproxy._grpc.connection_errors import Problem, connection_problem
 from discordproxy.exceptions import (
     DiscordProxyException,
     DiscordProxyGrpcError,
@@ -76,7 +76,7 @@ def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 
         return
     yield from (health[""], health["broker"])
     try:
-        checks = ask(client, "Doctor", timeout)
+        checks = call_console(client, "Doctor", timeout)
     except DiscordProxyException as error:
         yield _problem("checks", error, client.target)
         checks = None
@@ -143,30 +143,31 @@ def _bot(client: DiscordClient, timeout: float | None) -> Diagnosis:
 
 
 def _problem(subject: str, error: Exception, target: str) -> Diagnosis:
-    text, fix = explain(error, target)
-    return Diagnosis(subject, good=False, text=text, fix=fix)
+    problem = explain(error, target)
+    return Diagnosis(subject, good=False, text=problem.text, fix=problem.fix)
 
 
-def explain(error: Exception, target: str) -> tuple[str, str]:
+def explain(error: Exception, target: str) -> Problem:
     """Return the problem and its fix, which may be empty, as text for a terminal."""
     if isinstance(error, DiscordProxyHttpError):
         text = f"Discord returned an error: {error.text} (HTTP {error.status}, code {error.code})"
         if error.status == 401:  # noqa: PLR2004 -- the HTTP status
-            return text, "The bot token is wrong or revoked: configure the proxy with the current one."
-        return text, _DISCORD_HINTS.get(error.code, "")
+            return Problem(text, "The bot token is wrong or revoked: configure the proxy with the current one.")
+        return Problem(text, _DISCORD_HINTS.get(error.code, ""))
     if isinstance(error, DiscordProxyTimeoutError):
         arrived = "nothing was sent" if error.sent == "no" else "whether it was sent is unknown"
-        return f"No response from {target} in time: {arrived}", "Increase --timeout, or run `discordproxy status`."
+        text = f"No response from {target} in time: {arrived}"
+        return Problem(text, "Increase --timeout, or run `discordproxy status`.")
     if isinstance(error, DiscordProxyGrpcError):
         return _explain_grpc(error, target)
-    return str(error), ""
+    return Problem(str(error), "")
 
 
-def _explain_grpc(error: DiscordProxyGrpcError, target: str) -> tuple[str, str]:
+def _explain_grpc(error: DiscordProxyGrpcError, target: str) -> Problem:
     if never_left(error.status, error.details):
         return connection_problem(target, error.details, tls=bool(os.environ.get("DISCORDPROXY_CA")))
     if error.status is grpc.StatusCode.UNAUTHENTICATED:
-        return error.text, "Set DISCORDPROXY_API_KEY to the API key of your application."
+        return Problem(error.text, "Set DISCORDPROXY_API_KEY to the API key of your application.")
     wait = f" Try again in {error.retry_after:.0f} s." if error.retry_after else ""
     request = f" See request {error.request_id} in the log of the proxy." if error.request_id else ""
-    return f"{error.status.name}: {error.text}", f"{wait}{request}".strip()
+    return Problem(f"{error.status.name}: {error.text}", f"{wait}{request}".strip())

@@ -6,14 +6,15 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from discordproxy import __title__, __version__
 from discordproxy._cli import commands as application_commands
 from discordproxy._cli import message
 from discordproxy._cli.completion import SHELLS, script
-from discordproxy._cli.console import ask
+from discordproxy._cli.console import call_console
 from discordproxy._cli.diagnosis import Diagnosis, diagnose, explain
 from discordproxy._cli.io import CommandResult, complain, show, text_of_argument
 from discordproxy._cli.status_text import problems_of, text_of
@@ -22,7 +23,7 @@ from discordproxy.client import DiscordClient, DiscordProxyException, DiscordPro
 from discordproxy.exceptions import never_left
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _DONE, _FAILED, _USAGE, _UNREACHABLE, _TIMEOUT = range(5)
 _INTERRUPTED = 130
@@ -98,60 +99,57 @@ def _outcome(args: argparse.Namespace) -> CommandResult:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the argument parser of `discordproxy`."""
-    raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="discordproxy",
         description=f"Send messages through {__title__}, and inspect the proxy.",
         epilog=f"{message.EXAMPLES}\n{_ENVIRONMENT}\n{_STATUSES}",
-        formatter_class=raw,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{__title__} {__version__}")
+    parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    connection = _connection_options()
-    for name, run, parents, text in (
-        ("message", message.run, [connection], "Send a message."),
-        (
-            "commands",
-            application_commands.run,
-            [connection],
-            "List, synchronize and release the bot's application commands.",
-        ),
-        ("status", _status, [connection], "Show workers, limits, queues, gateway, applications and errors."),
-        ("doctor", _doctor, [connection], "Check for problems, and show how to fix each."),
-        (
-            "sandbox",
-            _sandbox,
-            [],
-            "Run a local stand-in for Discord, to try the proxy without a bot; further arguments are passed to it.",
-        ),
-        ("keys", _keys, [], "Create API keys for applications; further arguments are passed to the key tool."),
-        ("completion", _complete, [], "Print the completion script for a shell."),
-    ):
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            parents=parents,
-            epilog=_STATUSES,
-            formatter_class=raw,
-            add_help=name not in {"sandbox", "keys"},
-        )
-        command.set_defaults(run=run, parser=parser)
-    commands.choices["message"].epilog = f"{message.EXAMPLES}\n{_STATUSES}"
-    message.add_options(commands.choices["message"])
-    commands.choices["commands"].epilog = f"{application_commands.EXAMPLES}\n{_STATUSES}"
-    application_commands.add_options(commands.choices["commands"])
-    for name in ("status", "doctor"):
-        commands.choices[name].add_argument("--json", action="store_true", help="print JSON")
-    commands.choices["doctor"].add_argument(
-        "--channel",
-        type=int,
-        default=0,
-        metavar="ID",
-        help="also check whether the bot can send messages to this channel",
+    add, connection = partial(_add_command, commands), _connection_options()
+    message.add_options(add("message", message.run, "Send a message.", connection, examples=message.EXAMPLES))
+    text = "List, synchronize and release the bot's application commands."
+    application_commands.add_options(
+        add("commands", application_commands.run, text, connection, examples=application_commands.EXAMPLES)
     )
-    commands.choices["completion"].add_argument("shell", choices=SHELLS, help="the shell")
+    status = add("status", _status, "Show workers, limits, queues, gateway, applications and errors.", connection)
+    doctor = add("doctor", _doctor, "Check for problems, and show how to fix each.", connection)
+    for command in (status, doctor):
+        command.add_argument("--json", action="store_true", help="print JSON")
+    text = "also check whether the bot can send messages to this channel"
+    doctor.add_argument("--channel", type=int, default=0, metavar="ID", help=text)
+    text = "Run a local stand-in for Discord, to try the proxy without a bot; further arguments are passed to it."
+    add("sandbox", _sandbox, text, add_help=False)
+    text = "Create API keys for applications; further arguments are passed to the key tool."
+    add("keys", _keys, text, add_help=False)
+    completion = add("completion", _complete, "Print the completion script for a shell.")
+    completion.add_argument("shell", choices=SHELLS, help="the shell")
     return parser
+
+
+def _add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], CommandResult],
+    text: str,
+    *parents: argparse.ArgumentParser,
+    examples: str = "",
+    add_help: bool = True,
+) -> argparse.ArgumentParser:
+    """Add a command to the parsers of commands; return its own parser."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        parents=parents,
+        epilog=f"{examples}\n{_STATUSES}" if examples else _STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=add_help,
+    )
+    command.set_defaults(run=run)
+    return command
 
 
 def _connection_options() -> argparse.ArgumentParser:
@@ -179,7 +177,7 @@ def _seconds(text: str) -> float | None:
 def _status(args: argparse.Namespace) -> CommandResult:
     with _client(args) as client:
         try:
-            document = ask(client, "Status", args.timeout)
+            document = call_console(client, "Status", args.timeout)
         except DiscordProxyException as error:
             if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
                 raise
@@ -244,8 +242,8 @@ def _complete(args: argparse.Namespace) -> CommandResult:
 
 
 def _report(error: DiscordProxyException, target: str) -> int:
-    what, fix = explain(error, target)
-    complain(f"{what.rstrip('.')}. {fix}".rstrip())
+    problem = explain(error, target)
+    complain(f"{problem.text.rstrip('.')}. {problem.fix}".rstrip())
     if isinstance(error, DiscordProxyTimeoutError):
         return _TIMEOUT
     unreachable = isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details)

@@ -23,10 +23,23 @@ if TYPE_CHECKING:
 
     from discordproxy._fake.objects import Handler
     from discordproxy._fake.world import FakeWorld
+    from discordproxy.discord_api_pb2 import Channel, Guild, Role
+
+
+def _guild(world: FakeWorld, request: Any) -> Guild:
+    return known(world.guilds, request.guild_id, 10004, "Unknown Guild")
+
+
+def _channel(world: FakeWorld, channel_id: int) -> Channel:
+    return known(world.channels, channel_id, 10003, "Unknown Channel")
+
+
+def _role(world: FakeWorld, role_id: int) -> Role:
+    return known(world.roles, role_id, 10011, "Unknown Role")
 
 
 def get_guild(world: FakeWorld, request: Any) -> AnyMessage:
-    return GuildResponse(guild=known(world.guilds, request.guild_id, 10004, "Unknown Guild"))
+    return GuildResponse(guild=_guild(world, request))
 
 
 def list_guilds(world: FakeWorld, request: Any) -> AnyMessage:
@@ -36,9 +49,9 @@ def list_guilds(world: FakeWorld, request: Any) -> AnyMessage:
 
 def compute_permissions(world: FakeWorld, request: Any) -> AnyMessage:
     """Allow every member to send messages; a test can set another response with `FakeDiscordProxy.answer`."""
-    known(world.guilds, request.guild_id, 10004, "Unknown Guild")
+    _guild(world, request)
     if request.channel_id:
-        known(world.channels, request.channel_id, 10003, "Unknown Channel")
+        _channel(world, request.channel_id)
     return ComputePermissionsResponse(can_send=True)
 
 
@@ -47,7 +60,7 @@ def get_guild_channels(world: FakeWorld, request: Any) -> AnyMessage:
 
 
 def get_channel(world: FakeWorld, request: Any) -> AnyMessage:
-    return ChannelResponse(channel=known(world.channels, request.channel_id, 10003, "Unknown Channel"))
+    return ChannelResponse(channel=_channel(world, request.channel_id))
 
 
 def create_channel(world: FakeWorld, request: Any) -> AnyMessage:
@@ -57,13 +70,13 @@ def create_channel(world: FakeWorld, request: Any) -> AnyMessage:
 
 
 def edit_channel(world: FakeWorld, request: Any) -> AnyMessage:
-    channel = known(world.channels, request.channel_id, 10003, "Unknown Channel")
+    channel = _channel(world, request.channel_id)
     change(channel, request)
     return ChannelResponse(channel=channel)
 
 
 def delete_channel(world: FakeWorld, request: Any) -> AnyMessage:
-    known(world.channels, request.channel_id, 10003, "Unknown Channel")
+    _channel(world, request.channel_id)
     return ChannelResponse(channel=world.channels.pop(request.channel_id))
 
 
@@ -78,42 +91,42 @@ def create_role(world: FakeWorld, request: Any) -> AnyMessage:
 
 
 def edit_role(world: FakeWorld, request: Any) -> AnyMessage:
-    role = known(world.roles, request.role_id, 10011, "Unknown Role")
+    role = _role(world, request.role_id)
     change(role, request)
     return RoleResponse(role=role)
 
 
 def delete_role(world: FakeWorld, request: Any) -> AnyMessage:
-    known(world.roles, request.role_id, 10011, "Unknown Role")
+    _role(world, request.role_id)
     del world.roles[request.role_id]
     return Empty()
 
 
 def edit_guild(world: FakeWorld, request: Any) -> AnyMessage:
-    guild = known(world.guilds, request.guild_id, 10004, "Unknown Guild")
+    guild = _guild(world, request)
     change(guild, request)
     return GuildResponse(guild=guild)
 
 
 def leave_guild(world: FakeWorld, request: Any) -> AnyMessage:
-    known(world.guilds, request.guild_id, 10004, "Unknown Guild")
+    _guild(world, request)
     del world.guilds[request.guild_id]
     return Empty()
 
 
 def edit_channel_positions(world: FakeWorld, request: Any) -> AnyMessage:
     for sent in request.channels:
-        copy_equal_fields(sent, known(world.channels, sent.id, 10003, "Unknown Channel"))
+        copy_equal_fields(sent, _channel(world, sent.id))
     return Empty()
 
 
 def get_role(world: FakeWorld, request: Any) -> AnyMessage:
-    return RoleResponse(role=known(world.roles, request.role_id, 10011, "Unknown Role"))
+    return RoleResponse(role=_role(world, request.role_id))
 
 
 def edit_role_positions(world: FakeWorld, request: Any) -> AnyMessage:
     for sent in request.roles:
-        copy_equal_fields(sent, known(world.roles, sent.id, 10011, "Unknown Role"))
+        copy_equal_fields(sent, _role(world, sent.id))
     return get_guild_roles(world, request)
 
 

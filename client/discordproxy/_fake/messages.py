@@ -37,7 +37,7 @@ _CARRIERS = (
 
 
 def _check_not_empty(request: Any) -> None:
-    """Raise HttpRefusal for an empty message, as the proxy refuses it."""
+    """Raise HttpRefusalError for an empty message, as the proxy refuses it."""
     given = {field.name: value for field, value in request.ListFields()}
     forwards = given.get("message_reference", Message.Reference()).type == Message.Reference.FORWARD
     if not (given.get("content", "").strip() or given.keys() & set(_CARRIERS) or forwards):

@@ -184,41 +184,41 @@ class ChannelPool:
 
     def __init__(self) -> None:
         self._inherited: list[dict[Hashable, PooledChannel]] = []
-        self._links: dict[Hashable, PooledChannel] = {}
+        self._channels: dict[Hashable, PooledChannel] = {}
         self._lock = threading.RLock()
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        self._inherited.append(self._links)  # kept alive: gRPC would close a garbage-collected channel
-        self._links = {}
+        self._inherited.append(self._channels)  # kept alive: gRPC would close a garbage-collected channel
+        self._channels = {}
         self._lock = threading.RLock()
 
-    def link(self, user: object, key: Hashable, open_link: Callable[[], tuple[Any, Any]]) -> PooledChannel:
-        """Return the channel and stub of a key; call `open_link` to create them if there are none."""
-        link = self._links.get(key)
-        if link is None or user not in link.users:
+    def acquire(self, user: object, key: Hashable, open_channel: Callable[[], tuple[Any, Any]]) -> PooledChannel:
+        """Return the channel and stub of a key, used by `user` from now on; call `open_channel` if there are none."""
+        pooled = self._channels.get(key)
+        if pooled is None or user not in pooled.users:
             with self._lock:
-                if (link := self._links.get(key)) is None:
+                if (pooled := self._channels.get(key)) is None:
                     _warn_of_fork_support()
                     warn_of_green_threads()
-                    link = self._links[key] = PooledChannel(*open_link(), WeakSet(), WeakSet())
-                link.users.add(user)
-        return link
+                    pooled = self._channels[key] = PooledChannel(*open_channel(), WeakSet(), WeakSet())
+                pooled.users.add(user)
+        return pooled
 
     def release(self, user: object, key: Hashable) -> PooledChannel | None:
         """Remove a client from a channel; return the channel if no client is left, for the caller to close."""
         with self._lock:
-            link = self._links.get(key)
-            if link is None or user not in link.users:
+            pooled = self._channels.get(key)
+            if pooled is None or user not in pooled.users:
                 return None
-            link.users.discard(user)
-            return None if link.users else self._links.pop(key)
+            pooled.users.discard(user)
+            return None if pooled.users else self._channels.pop(key)
 
     def discard(self, is_stale: Callable[[Any], bool]) -> None:
         """Drop the channels whose key is stale: those of closed event loops."""
         with self._lock:
-            for key in [key for key in self._links if is_stale(key)]:
-                del self._links[key]
+            for key in [key for key in self._channels if is_stale(key)]:
+                del self._channels[key]
 
 
 def _warn_of_fork_support() -> None:

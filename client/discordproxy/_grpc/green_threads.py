@@ -11,7 +11,7 @@ from functools import cache
 def warn_of_green_threads() -> None:
     """Warn once if a call would block all green threads of the process."""
     if problem := _problem():
-        warnings.warn(problem, RuntimeWarning, stacklevel=5)
+        warnings.warn(problem, RuntimeWarning, stacklevel=4)
 
 
 def _problem() -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import grpc
 
 from discordproxy.events_pb2 import Event
 from discordproxy.helpers import read_details
 
-if TYPE_CHECKING:
-    from discordproxy.events_pb2 import Event as EventMessage
 
-
-def gap_of(ex: grpc.RpcError) -> EventMessage | None:
+def gap_of(ex: grpc.RpcError) -> Event | None:
     """Return the gap that an error reports, with the cursor after it; None for other errors."""
     call = cast("grpc.Call", ex)
     if call.code() is not grpc.StatusCode.OUT_OF_RANGE:

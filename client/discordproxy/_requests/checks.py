@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WRONG = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError)
+_CONVERSION_ERRORS = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError)
 """The exceptions that Python and protobuf raise for invalid values."""
 
 Parameters = ParamSpec("Parameters")
@@ -39,8 +39,8 @@ def make(kind: Callable[Parameters, Made], *args: Parameters.args, **fields: Par
         _check_texts(values)
         _check_lists(maker, values)
         return maker(*args, **values)
-    except WRONG as error:
-        name = _culprit(maker, values)
+    except _CONVERSION_ERRORS as error:
+        name = _invalid_field(maker, values)
         raise ValueError(f"{name}: {_wrong_type(maker, name, values.get(name)) or cause_of(error)}") from error
 
 
@@ -78,7 +78,7 @@ def _wrong_type(maker: Any, name: str, value: Any) -> str:
     return ""
 
 
-def _culprit(maker: Callable[..., object], values: dict[str, Any]) -> str:
+def _invalid_field(maker: Callable[..., object], values: dict[str, Any]) -> str:
     """Return the name of the field whose value does not fit."""
     return next((name for name, value in values.items() if not _fits(maker, name, value)), ", ".join(values))
 
@@ -88,7 +88,7 @@ def _fits(maker: Callable[..., object], name: str, value: object) -> bool:
         _check_texts({name: value})
         _check_lists(maker, {name: value})
         maker(**{name: value})
-    except WRONG:
+    except _CONVERSION_ERRORS:
         return False
     return True
 
@@ -109,7 +109,7 @@ def convert(name: str, conversion: Callable[[Any], Made], value: object) -> Made
     """
     try:
         return conversion(value)
-    except WRONG as error:
+    except _CONVERSION_ERRORS as error:
         raise ValueError(f"{name}: {cause_of(error)}") from error
 
 
@@ -182,7 +182,7 @@ def to_json(name: str, value: Any) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{name}: in its JSON, {cause_of(error)}") from error
-    except WRONG as error:
+    except _CONVERSION_ERRORS as error:
         raise ValueError(f"{name}: {error}") from error
     return text
 

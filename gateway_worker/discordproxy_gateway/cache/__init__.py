@@ -13,20 +13,10 @@ from redis.exceptions import RedisError
 
 from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness, Version
 from discordproxy_gateway.cache.member_reader import MemberReader
-from discordproxy_gateway.cache.overlay import (
-    CHANNEL,
-    EMOJI,
-    GUILD,
-    MEMBER,
-    ROLE,
-    STICKER,
-    THREAD,
-    USER,
-    Overlay,
-)
+from discordproxy_gateway.cache.overlay import Overlay
 from discordproxy_gateway.cache.reader import CacheReader
 from discordproxy_gateway.cache.state import GatewayState, ShardState, read_state
-from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.keys import CHANNEL, EMOJI, GUILD, MEMBER, ROLE, STICKER, THREAD, USER, Keys, Slot
 
 CACHE_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
 """Errors of reads and overlay writes when Redis does not answer or holds another release's data."""

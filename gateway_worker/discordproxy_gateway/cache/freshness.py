@@ -4,9 +4,7 @@ All times are the server's. The age is that of the connection's last message, no
 """
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
-
-from discordproxy_gateway.ids import number_of, text_of
+from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
@@ -65,60 +63,3 @@ class CachedAnswer(Generic[Value]):
         if self.freshness is None or self.freshness.age_s > max_age_s:
             return False
         return self.value is not None or self.freshness.complete
-
-
-@dataclass(frozen=True, slots=True)
-class ShardFreshness:
-    """State of the connection that updates a guild."""
-
-    now_ms: int
-    as_of_ms: int
-    mark: str
-    connected_since: str
-
-    def freshness(self, *, complete: bool, not_after_ms: int | None = None) -> Freshness:
-        """Return the freshness of data of this shard, no younger than `not_after_ms`.
-
-        A time in the future means that the clock was set back: how far, the data may be older.
-        """
-        as_of_ms = self.as_of_ms if not_after_ms is None else min(self.as_of_ms, not_after_ms)
-        return Freshness(abs(self.now_ms - as_of_ms) / 1000, complete, as_of_ms, self.connected_since)
-
-
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """State of a guild's caches.
-
-    Attributes:
-        current: they belong to the present session and are filled.
-        generation: of the member list.
-        complete: the member list contains all members.
-        out_at_ms: start of the guild's outage, during which Discord sends no events; None without one.
-        size: members according to Discord.
-    """
-
-    current: bool
-    generation: int
-    complete: bool
-    out_at_ms: int | None
-    size: int
-
-    @classmethod
-    def of(cls, row: list[Any], shard: ShardFreshness) -> "Meta":
-        """Read the fields META_FIELDS of the guild's meta hash."""
-        mark, available, out_at, _, generation, complete, _, size = (text_of(value) for value in row)
-        return cls(
-            current=bool(mark) and mark == shard.mark,
-            generation=number_of(generation) or 0,
-            complete=complete == "1",
-            out_at_ms=number_of(out_at) if available == "0" else None,
-            size=number_of(size) or 0,
-        )
-
-
-PART_FIELDS = ("mark", "available", "out_at", "parts")
-MEMBER_FIELDS = (*PART_FIELDS, "gen", "complete", "members")
-"""Fields of a guild's state that belong to the version of its objects, or of its members. "parts" and "members" are
-stamps of the last changes."""
-META_FIELDS = (*MEMBER_FIELDS, "count")
-SHARD_FIELDS = ("as_of", "mark", "connected_since")

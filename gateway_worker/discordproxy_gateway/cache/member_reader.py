@@ -5,14 +5,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from discordproxy_gateway.cache import members as codec
-from discordproxy_gateway.cache import overlay
+from discordproxy_gateway.cache import member_codec, overlay
 from discordproxy_gateway.cache.commands import Commands
-from discordproxy_gateway.cache.freshness import MEMBER_FIELDS, CachedAnswer, Freshness
+from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness
 from discordproxy_gateway.cache.reader import CacheReader, Object
 from discordproxy_gateway.cache.reply import CacheReply
+from discordproxy_gateway.cache.stored_state import MEMBER_FIELDS
 from discordproxy_gateway.ids import text_of
-from discordproxy_gateway.keys import Keys, Slot, shard_of
+from discordproxy_gateway.keys import MEMBER, ROLE, Keys, Slot, shard_of
 
 PAGE = 1000
 _SLICE, _LEAVES_PER_SLICE = 250, 5
@@ -32,7 +32,7 @@ class MemberReader:
 
     async def member(self, guild_id: int, user_id: int) -> CachedAnswer[Object]:
         """Return one member. It may come from an incomplete list: all members in it belong to this session."""
-        field = codec.id_field(user_id)
+        field = member_codec.id_field(user_id)
         generation = self._generations.get(guild_id, 1)
         while True:
             found = await self._find(guild_id, generation, [field])
@@ -112,7 +112,7 @@ class MemberReader:
 
     async def _ids_after(self, guild_id: int, generation: int, after: int) -> tuple[list[bytes], int | None]:
         """Return the next ids in order, and the id to continue after; None at the end of the list."""
-        index, field = self._keys.member_index(guild_id, generation), codec.id_field(after)
+        index, field = self._keys.member_index(guild_id, generation), member_codec.id_field(after)
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zrevrangebylex(index, b"[" + field + b"\xff", "-", start=0, num=1)
         pipeline.zrangebylex(index, b"(" + field + b"\xff", "+", start=0, num=_LEAVES_PER_SLICE)
@@ -122,18 +122,18 @@ class MemberReader:
         wanted = [each for each in ids if each > field]
         page = wanted[:_SLICE]
         if len(page) < len(wanted):
-            return page, codec.user_id_of(page[-1])
+            return page, member_codec.user_id_of(page[-1])
         if len(following) < _LEAVES_PER_SLICE:
             return page, None
-        return page, codec.user_id_of(page[-1]) if page else _upper_bound(leaves[-1])
+        return page, member_codec.user_id_of(page[-1]) if page else _upper_bound(leaves[-1])
 
     async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> CacheReply:
         def add(commands: Commands) -> None:
-            commands.hkeys(self._keys.part(overlay.ROLE, guild_id))
+            commands.hkeys(self._keys.part(ROLE, guild_id))
             if fields:
                 commands.hmget(self._keys.members(guild_id, generation), fields)
 
-        return await self._reader.find(guild_id, add, (overlay.MEMBER, overlay.ROLE))
+        return await self._reader.find(guild_id, add, (MEMBER, ROLE))
 
     def _shown(
         self, found: CacheReply, fields: Sequence[bytes], values: Sequence[bytes | None], *, between: Any = None
@@ -147,12 +147,12 @@ class MemberReader:
             between: a range of ids; members of the overlay in it are added.
         """
         stored = {
-            str(codec.user_id_of(f)): codec.unpack(codec.user_id_of(f), v)
+            str(member_codec.user_id_of(f)): member_codec.unpack(member_codec.user_id_of(f), v)
             for f, v in zip(fields, values, strict=True)
             if v
         }
         changed, changed_roles = _changes(found)
-        requested = {str(codec.user_id_of(field)) for field in fields}
+        requested = {str(member_codec.user_id_of(field)) for field in fields}
         merged = overlay.merge(
             stored, {each: v for each, v in changed.items() if each in requested or _is_between(each, between)}
         )
@@ -164,7 +164,7 @@ class MemberReader:
 
 
 def _changes(found: CacheReply) -> tuple[overlay.Changes, overlay.Changes]:
-    return overlay.split_roles(found.changes(overlay.MEMBER))
+    return overlay.split_roles(found.changes(MEMBER))
 
 
 def _values(found: CacheReply) -> Sequence[bytes | None]:
@@ -176,13 +176,13 @@ def _values(found: CacheReply) -> Sequence[bytes | None]:
 def _roles(found: CacheReply) -> set[str]:
     """Return the ids of the guild's roles, including the proxy's own latest changes."""
     roles = {text_of(role) for role in found.rows[0]}
-    for role_id, role in found.changes(overlay.ROLE).items():  # UNCERTAIN: it exists
+    for role_id, role in found.changes(ROLE).items():  # UNCERTAIN: it exists
         (roles.discard if role is None else roles.add)(role_id)
     return roles
 
 
 def _has_name_with(value: bytes, start: str) -> bool:
-    return any(name.casefold().startswith(start) for name in codec.names(value))
+    return any(name.casefold().startswith(start) for name in member_codec.names(value))
 
 
 def _is_between(user_id: str, between: tuple[int, int | None] | None) -> bool:
@@ -190,7 +190,7 @@ def _is_between(user_id: str, between: tuple[int, int | None] | None) -> bool:
 
 
 def _upper_bound(leaf: bytes) -> int:
-    return codec.user_id_of(leaf[:8])
+    return member_codec.user_id_of(leaf[:8])
 
 
 def _without_deleted(member: Object, roles: set[str]) -> Object:

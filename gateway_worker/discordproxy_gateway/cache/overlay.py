@@ -12,23 +12,14 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
-from discordproxy_gateway.cache import members as codec
+from discordproxy_gateway.cache import member_codec
 from discordproxy_gateway.ids import number_of
-from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.keys import CHANNEL, GUILD, MEMBER, THREAD, USER, Keys
 from discordproxy_gateway.store.scripts import source
 
 LIFE_MS = 5_000
 _MAX_CHECKS = 4
 
-CHANNEL = "ch"
-THREAD = "th"
-ROLE = "ro"
-EMOJI = "em"
-STICKER = "st"
-MEMBER = "m"
-GUILD = "guild"
-USER = "user"
-"""The bot's own user, stored under guild 0."""
 ROLES_OF = ":roles"
 """Suffix of the field with a member's changed roles, which is separate from the member's own field."""
 
@@ -118,8 +109,8 @@ class Overlay:
         if kind == MEMBER:
             generation: Any = await self._redis.hget(self._keys.meta(guild_id), "gen")
             members = self._keys.members(guild_id, number_of(generation) or 0)
-            value = await self._redis.hget(members, codec.id_field(object_id))
-            return codec.unpack(int(object_id), value) if value else None
+            value = await self._redis.hget(members, member_codec.id_field(object_id))
+            return member_codec.unpack(int(object_id), value) if value else None
         if kind == USER:
             value = await self._redis.get(self._keys.user)
         else:
@@ -134,7 +125,7 @@ def _agree(kind: str, written: dict[str, Any], stored: dict[str, Any] | None) ->
         return False
     if kind == MEMBER:
         with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError, OverflowError):
-            written = codec.unpack(int(written["user"]["id"]), codec.pack(written))
+            written = member_codec.unpack(int(written["user"]["id"]), member_codec.pack(written))
     return all(stored.get(name) == value for name, value in written.items() if value or name in stored)
 
 

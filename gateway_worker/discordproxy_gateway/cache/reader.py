@@ -14,19 +14,25 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import overlay
 from discordproxy_gateway.cache.commands import Commands
 from discordproxy_gateway.cache.connection import ReadConnection
-from discordproxy_gateway.cache.freshness import (
-    META_FIELDS,
-    SHARD_FIELDS,
-    CachedAnswer,
-    Freshness,
-    Meta,
-    ShardFreshness,
-)
-from discordproxy_gateway.cache.hidden_channels import is_hidden
+from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness
 from discordproxy_gateway.cache.reply import CacheReply, StateKeys
+from discordproxy_gateway.cache.stored_state import META_FIELDS, SHARD_FIELDS, Meta, ShardFreshness
 from discordproxy_gateway.cache.versions import VersionChecks
-from discordproxy_gateway.ids import MAX_SHARDS, id_of, number_of, text_of
-from discordproxy_gateway.keys import Keys, Slot, shard_of
+from discordproxy_gateway.hidden_channels import is_hidden
+from discordproxy_gateway.ids import MAX_SHARDS, id_of, number_of
+from discordproxy_gateway.keys import (
+    CHANNEL,
+    EMOJI,
+    GUILD,
+    ROLE,
+    STICKER,
+    THREAD,
+    USER,
+    VOICE_STATE,
+    Keys,
+    Slot,
+    shard_of,
+)
 from discordproxy_gateway.store.server_time import milliseconds, request_time
 
 Object = dict[str, Any]
@@ -36,7 +42,7 @@ MAX_CHANNEL_GUILDS = 10_000
 """Maximum number of channels whose guilds are remembered; new threads keep coming."""
 
 
-_LISTS = {"roles": overlay.ROLE, "emojis": overlay.EMOJI, "stickers": overlay.STICKER}
+_LISTS = {"roles": ROLE, "emojis": EMOJI, "stickers": STICKER}
 """Lists in a guild object that are stored apart, with their kinds."""
 
 
@@ -66,11 +72,11 @@ class CacheReader:
 
     async def user(self) -> CachedAnswer[Object]:
         """Return the bot's own user."""
-        found = await self.find(0, lambda commands: commands.get(self.keys.user), (overlay.USER,))
+        found = await self.find(0, lambda commands: commands.get(self.keys.user), (USER,))
         if found.shard is None or found.rows[0] is None:
             return CachedAnswer()
         stored = orjson.loads(found.rows[0])
-        changed = overlay.require_certain(found.changes(overlay.USER).get(stored["id"])) or {}
+        changed = overlay.require_certain(found.changes(USER).get(stored["id"])) or {}
         return CachedAnswer({**stored, **changed}, found.shard.freshness(complete=True))
 
     async def guild(self, guild_id: int) -> CachedAnswer[Object]:
@@ -81,11 +87,11 @@ class CacheReader:
             for kind in _LISTS.values():
                 commands.hgetall(self.keys.part(kind, guild_id))
 
-        found = await self.find(guild_id, add, (overlay.GUILD, *_LISTS.values()))
+        found = await self.find(guild_id, add, (GUILD, *_LISTS.values()))
         stored, *lists = found.rows
         if found.freshness is None or stored is None:
             return CachedAnswer(None, found.freshness)
-        guild = _changed_guild(stored, found.changes(overlay.GUILD), guild_id)
+        guild = _changed_guild(stored, found.changes(GUILD), guild_id)
         if guild is None:
             return CachedAnswer(None, found.freshness)
         for (name, kind), objects in zip(_LISTS.items(), lists, strict=True):
@@ -109,7 +115,7 @@ class CacheReader:
         pipeline = self.redis.pipeline(transaction=False)
         pipeline.hmget(self.keys.guilds, [str(each) for each in wanted])
         for each in wanted:
-            pipeline.hgetall(self.keys.overlay(overlay.GUILD, each))
+            pipeline.hgetall(self.keys.overlay(GUILD, each))
         rows, *changes = await pipeline.execute()
         guilds = (
             _changed_guild(row, overlay.changes(changed, found.now_ms), each)
@@ -120,23 +126,23 @@ class CacheReader:
 
     async def channels(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Return the channels of a guild that the bot can see, without threads."""
-        return await self._part(overlay.CHANNEL, guild_id)
+        return await self._part(CHANNEL, guild_id)
 
     async def threads(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Return the active threads of a guild that the bot can see."""
-        return await self._part(overlay.THREAD, guild_id)
+        return await self._part(THREAD, guild_id)
 
     async def roles(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Return the roles of a guild."""
-        return await self._part(overlay.ROLE, guild_id)
+        return await self._part(ROLE, guild_id)
 
     async def emojis(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Return the emojis of a guild."""
-        return await self._part(overlay.EMOJI, guild_id)
+        return await self._part(EMOJI, guild_id)
 
     async def voice_states(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Return the voice states of a guild. They require the intent voice_states, which the caller checks."""
-        found = await self.find(guild_id, lambda commands: commands.hgetall(self.keys.part("vs", guild_id)))
+        found = await self.find(guild_id, lambda commands: commands.hgetall(self.keys.part(VOICE_STATE, guild_id)))
         if found.freshness is None:
             return CachedAnswer()
         return CachedAnswer([orjson.loads(value) for value in found.rows[0].values()], found.freshness)
@@ -155,7 +161,7 @@ class CacheReader:
         found = await self._find_channel(channel_id, field)
         if found is None or found.shard is None:
             return CachedAnswer()
-        for kind in (overlay.CHANNEL, overlay.THREAD):
+        for kind in (CHANNEL, THREAD):
             changed = found.changes(kind)
             if field in changed:
                 return CachedAnswer(overlay.require_certain(changed[field]), found.shard.freshness(complete=True))
@@ -172,7 +178,7 @@ class CacheReader:
         guild_id = self._guild_of_channel.get(channel_id, 0)
         while True:
             add = partial(self._add_channel, guild_id, field)
-            found = await self.find(guild_id, add, (overlay.CHANNEL, overlay.THREAD))
+            found = await self.find(guild_id, add, (CHANNEL, THREAD))
             home = number_of(found.rows[0]) or number_of(found.rows[1])
             if not home:
                 return None
@@ -185,7 +191,7 @@ class CacheReader:
     def _add_channel(self, guild_id: int, field: str, commands: Commands) -> None:
         commands.hget(self.keys.channel_index, field)
         commands.hget(self.keys.overlay_channel_index, field)
-        for kind in (overlay.CHANNEL, overlay.THREAD):
+        for kind in (CHANNEL, THREAD):
             commands.hget(self.keys.part(kind, guild_id), field)
 
     async def find(self, guild_id: int, add: Add, kinds: Sequence[str] = ()) -> CacheReply:
@@ -211,7 +217,7 @@ class CacheReader:
             now_ms, (stored_count, status, meta_row, *rows) = await self._connection.run(commands)
             self._shard_count = number_of(stored_count, maximum=MAX_SHARDS) or 1
             if self._shard_count == shard_count:
-                shard = _shard(status, now_ms)
+                shard = ShardFreshness.of(status, now_ms)
                 return CacheReply(
                     shard=shard,
                     meta=Meta.of(meta_row, shard) if shard else None,
@@ -239,18 +245,12 @@ class CacheReader:
             pipeline.hmget(self.keys.status(slot), SHARD_FIELDS)
             pipeline.scard(self.keys.awaited(slot))
         time, *rows = await pipeline.execute()
-        shards = [_shard(row, milliseconds(time)) for row in rows[::2]]
+        shards = [ShardFreshness.of(row, milliseconds(time)) for row in rows[::2]]
         known = [shard for shard in shards if shard is not None]
         if not known:
             return None
         complete = len(known) == len(slots) and not any(rows[1::2])
         return min(known, key=lambda shard: shard.as_of_ms).freshness(complete=complete)
-
-
-def _shard(row: Sequence[Any], now_ms: int) -> ShardFreshness | None:
-    as_of, mark, since = map(text_of, row)
-    as_of_ms = number_of(as_of)
-    return ShardFreshness(now_ms, as_of_ms, mark, since) if as_of_ms else None
 
 
 def _changed_guild(row: bytes, changes: overlay.Changes, guild_id: int) -> Object | None:

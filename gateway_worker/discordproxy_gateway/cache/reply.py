@@ -5,16 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from discordproxy_gateway.cache import overlay
-from discordproxy_gateway.cache.freshness import (
-    META_FIELDS,
-    PART_FIELDS,
-    CachedAnswer,
-    Freshness,
-    Meta,
-    ShardFreshness,
-    Value,
-    Version,
-)
+from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness, Value, Version
+from discordproxy_gateway.cache.stored_state import META_FIELDS, PART_FIELDS, Meta, ShardFreshness
 from discordproxy_gateway.cache.versions import check_commands
 
 _PARTS = META_FIELDS.index("parts")

@@ -11,7 +11,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.cache.connection import ReadConnection
-from discordproxy_gateway.cache.freshness import SHARD_FIELDS, Freshness, ShardFreshness, Version
+from discordproxy_gateway.cache.freshness import Freshness, Version
+from discordproxy_gateway.cache.stored_state import SHARD_FIELDS, ShardFreshness
 from discordproxy_gateway.ids import number_of, text_of
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.store.server_time import milliseconds

@@ -19,7 +19,7 @@ class SkipLog:
         self.count += 1
         if kind not in self._logged and len(self._logged) < _MAX_KINDS:
             self._logged.add(kind)
-            log.warning("%s: skipped, without a warning for the next ones on this connection", kind)
+            log.warning("%s: skipped; further ones of this kind are not logged on this connection", kind)
 
     def record_event(self, name: str, error: Exception) -> None:
         """Record an event that caused `error`."""

@@ -9,16 +9,16 @@ The stream of each shard holds events as Discord sent them, with an ordinal that
 
 from discordproxy_gateway.events.cursor import BadCursorError, Cursor, Place, Position
 from discordproxy_gateway.events.entry import StreamEntry
-from discordproxy_gateway.events.filters import Filter, IntentOffError, UnknownEventError, check_types
-from discordproxy_gateway.events.hub import EventHub, ItemKind, Subscription, SubscriptionItem
-from discordproxy_gateway.events.interactions import Deferral, Interactions
-from discordproxy_gateway.events.tail import (
-    BLOCK_MS,
+from discordproxy_gateway.events.errors import (
     CursorExpiredError,
     EventsError,
     EventsUnavailableError,
     SubscriberTooSlowError,
 )
+from discordproxy_gateway.events.filters import Filter, IntentOffError, UnknownEventError, check_types
+from discordproxy_gateway.events.hub import EventHub, ItemKind, Subscription, SubscriptionItem
+from discordproxy_gateway.events.interactions import Deferral, Interactions
+from discordproxy_gateway.events.tail import BLOCK_MS
 
 __all__ = [
     "BLOCK_MS",

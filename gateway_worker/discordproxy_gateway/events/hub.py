@@ -8,21 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from discordproxy_gateway.cache.state import GatewayState, read_state
 from discordproxy_gateway.events.cursor import Cursor, Place, Position
 from discordproxy_gateway.events.entry import StreamEntry
 from discordproxy_gateway.events.eras import Eras, read_eras
+from discordproxy_gateway.events.errors import CursorExpiredError, EventsError, EventsUnavailableError, redis_errors
 from discordproxy_gateway.events.filters import Filter
-from discordproxy_gateway.events.tail import (
-    NEW_ERA,
-    CursorExpiredError,
-    EventsError,
-    EventsUnavailableError,
-    Feed,
-    Tail,
-)
+from discordproxy_gateway.events.tail import NEW_ERA, Feed, Tail
 from discordproxy_gateway.keys import Keys
 from discordproxy_ratelimit.process.tasks import cancel, steadily
 
@@ -125,10 +118,8 @@ class Subscription:
         return None
 
     async def _refill(self) -> bool:
-        try:
+        with redis_errors():
             more = any([await feed.refill() for _, feed in self._feeds])
-        except (RedisError, OSError) as error:
-            raise EventsUnavailableError("Redis does not answer") from error
         left = [(place, feed) for place, feed in self._feeds if not feed.exhausted]
         ended, self._feeds = len(left) < len(self._feeds), left
         return more or ended
@@ -168,10 +159,8 @@ class EventHub:
         Raises:
             EventsUnavailableError: Redis is unavailable.
         """
-        try:
+        with redis_errors():
             return await read_state(self._redis, self._keys)
-        except (RedisError, OSError) as error:
-            raise EventsUnavailableError("Redis does not answer") from error
 
     @asynccontextmanager
     async def subscribe(
@@ -189,27 +178,18 @@ class EventHub:
             CursorExpiredError: events after the cursor are lost.
         """
         subscription = Subscription(self.heartbeat_s)
-        opened: list[tuple[Tail, Feed]] = []
-        try:
-            eras = await self._eras()
-            tails = [*await self._ended(eras, cursor, earliest=earliest), *await self._live(eras)]
-            positions = await _positions(eras, tails, cursor, earliest=earliest)
-            for tail in tails:
-                feed = Feed(tail, wanted, positions[tail.place], subscription.wake)
-                tail.feeds.add(feed)
-                opened.append((tail, feed))
-                subscription.add(tail.place, feed)
-                await tail.announce()
-        except (RedisError, OSError) as error:
-            _close(opened)
-            raise EventsUnavailableError("Redis does not answer") from error
-        except BaseException:
-            _close(opened)
-            raise
-        try:
+        with contextlib.ExitStack() as opened:
+            with redis_errors():
+                eras = await self._eras()
+                tails = [*await self._ended(eras, cursor, earliest=earliest), *await self._live(eras)]
+                positions = await _positions(eras, tails, cursor, earliest=earliest)
+                for tail in tails:
+                    feed = Feed(tail, wanted, positions[tail.place], subscription.wake)
+                    tail.feeds.add(feed)
+                    opened.callback(tail.feeds.discard, feed)
+                    subscription.add(tail.place, feed)
+                    await tail.announce()
             yield subscription
-        finally:
-            _close(opened)
 
     async def _eras(self) -> Eras:
         eras = await read_eras(self._redis, self._keys)
@@ -271,8 +251,3 @@ async def _positions(
         to_ms = _UNKNOWN if _UNKNOWN in lost_to else max(lost_to)
         raise CursorExpiredError(Cursor(positions), lost_from_ms=min(lost_from), lost_to_ms=to_ms)
     return positions
-
-
-def _close(opened: list[tuple[Tail, Feed]]) -> None:
-    for tail, feed in opened:
-        tail.feeds.discard(feed)

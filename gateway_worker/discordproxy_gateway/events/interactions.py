@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from discordproxy_gateway.events.tail import EventsUnavailableError
+from discordproxy_gateway.events.errors import redis_errors
 from discordproxy_gateway.keys import Keys
 
 TOKEN_LIFE_S = 15 * 60
@@ -63,24 +62,18 @@ class Interactions:
 
     async def confirm_deferral(self, interaction_id: int | str, deferral: Deferral) -> None:
         """Record that Discord accepted the deferral."""
-        try:
+        with redis_errors():
             await self._redis.set(self._key(interaction_id), str(replace(deferral, given=True)), xx=True, keepttl=True)
-        except (RedisError, OSError) as error:
-            raise EventsUnavailableError("Redis does not answer") from error
 
     async def release(self, interaction_id: int | str) -> None:
         """Release a claim: Discord did not accept the response."""
-        try:
+        with redis_errors():
             await self._redis.delete(self._key(interaction_id))
-        except (RedisError, OSError) as error:
-            raise EventsUnavailableError("Redis does not answer") from error
 
     async def _claim(self, interaction_id: int | str, claimant: str) -> str | None:
         """Return None if the claim is granted, else the earlier claim."""
-        try:
+        with redis_errors():
             earlier = await self._redis.set(self._key(interaction_id), claimant, nx=True, get=True, ex=TOKEN_LIFE_S)
-        except (RedisError, OSError) as error:
-            raise EventsUnavailableError("Redis does not answer") from error
         return earlier.decode() if isinstance(earlier, bytes) else None
 
     def _key(self, interaction_id: int | str) -> str:

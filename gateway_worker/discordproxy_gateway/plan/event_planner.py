@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from discordproxy_gateway.cache.hidden_channels import is_hidden
 from discordproxy_gateway.discord.session import mark_of
+from discordproxy_gateway.hidden_channels import is_hidden
 from discordproxy_gateway.ids import id_of, number_of, require_id
-from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.keys import CHANNEL, EMOJI, GUILD, ROLE, STICKER, THREAD, USER, VOICE_STATE, Keys, Slot
 from discordproxy_gateway.plan import guild_operations
 from discordproxy_gateway.plan.member_operations import GuildState, MemberLists
 from discordproxy_gateway.store.operations import Operation
@@ -21,6 +21,24 @@ INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED"}
 
 JOINED = "+"
 """Before the id of an awaited guild that the bot joined while it was unavailable."""
+
+_ABOUT_CHANNEL = ("CHANNEL_", "THREAD_", "VOICE_CHANNEL_")
+"""Beginnings of the names of events whose `id` is that of a channel."""
+
+_BEGINS_OR_ENDS_GUILD = frozenset({"GUILD_CREATE", "GUILD_DELETE"})
+_ABOUT_GUILD = _BEGINS_OR_ENDS_GUILD | {"GUILD_UPDATE"}
+
+_STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})
+"""Readers keep no answers that contain the bot's user or voice states; a changed member is stamped by its operation."""
+
+_STAMPED = {
+    "GUILD_CREATE": ("parts", "members"),
+    "GUILD_MEMBER_ADD": ("members",),
+    "GUILD_MEMBER_UPDATE": ("members",),
+    "GUILD_MEMBER_REMOVE": ("members",),
+    "GUILD_MEMBERS_CHUNK": ("members",),
+}
+"""Stamps of the guild's state (see `Keys.meta`) that an event renews, "parts" if not listed."""
 
 
 class EventPlanner:
@@ -177,12 +195,13 @@ class EventPlanner:
             ("HSET", keys.meta(guild_id), "mark", ""),  # readers ignore the guild until it is complete
             *guild_operations.retire_members(keys, guild_id, old.generation),
             *guild_operations.put_guild(keys, guild),
-            guild_operations.forget_channels(keys, "ch", guild_id),
-            *guild_operations.put_channels(keys, "ch", guild_id, guild.get("channels") or ()),
-            guild_operations.forget_channels(keys, "th", guild_id),
-            *guild_operations.put_channels(keys, "th", guild_id, map(_thread, guild.get("threads") or ())),
+            guild_operations.forget_channels(keys, CHANNEL, guild_id),
+            *guild_operations.put_channels(keys, CHANNEL, guild_id, guild.get("channels") or ()),
+            guild_operations.forget_channels(keys, THREAD, guild_id),
+            *guild_operations.put_channels(keys, THREAD, guild_id, map(_stored_thread, guild.get("threads") or ())),
             *guild_operations.replace(
-                keys.part("vs", guild_id), [(user_id, _voice(state, guild_id)) for user_id, state in states]
+                keys.part(VOICE_STATE, guild_id),
+                [(user_id, _stored_voice_state(state, guild_id)) for user_id, state in states],
             ),
         ]
         if self._members:
@@ -198,7 +217,7 @@ class EventPlanner:
         ]
 
     def _guild_update(self, guild: dict[str, Any]) -> list[Operation]:
-        return [*guild_operations.put_guild(self._keys, guild), self._seen("guild", guild["id"], guild["id"], guild)]
+        return [*guild_operations.put_guild(self._keys, guild), self._seen(GUILD, guild["id"], guild["id"], guild)]
 
     def _guild_delete(self, data: dict[str, Any]) -> list[Operation]:
         guild_id = data["id"]
@@ -226,75 +245,72 @@ class EventPlanner:
 
     def _role_put(self, data: dict[str, Any]) -> list[Operation]:
         role = data["role"]
-        put = guild_operations.put(self._keys.part("ro", data["guild_id"]), guild_operations.by_id([role]))
-        return [*put, self._seen("ro", data["guild_id"], role["id"], role)]
+        put = guild_operations.put(self._keys.part(ROLE, data["guild_id"]), guild_operations.by_id([role]))
+        return [*put, self._seen(ROLE, data["guild_id"], role["id"], role)]
 
     def _role_delete(self, data: dict[str, Any]) -> list[Operation]:
-        key = self._keys.part("ro", data["guild_id"])
-        return [("HDEL", key, require_id(data["role_id"])), self._seen("ro", data["guild_id"], data["role_id"], None)]
+        key = self._keys.part(ROLE, data["guild_id"])
+        return [("HDEL", key, require_id(data["role_id"])), self._seen(ROLE, data["guild_id"], data["role_id"], None)]
 
     def _emojis(self, data: dict[str, Any]) -> list[Operation]:
-        overlay = ("UNLINK", self._keys.overlay("em", data["guild_id"]))
-        return [
-            *guild_operations.replace(self._keys.part("em", data["guild_id"]), guild_operations.by_id(data["emojis"])),
-            overlay,
-        ]
+        return self._replace_list(EMOJI, data["guild_id"], data["emojis"])
 
     def _stickers(self, data: dict[str, Any]) -> list[Operation]:
-        overlay = ("UNLINK", self._keys.overlay("st", data["guild_id"]))
-        return [
-            *guild_operations.replace(
-                self._keys.part("st", data["guild_id"]), guild_operations.by_id(data["stickers"])
-            ),
-            overlay,
-        ]
+        return self._replace_list(STICKER, data["guild_id"], data["stickers"])
+
+    def _replace_list(self, kind: str, guild_id: str, objects: Iterable[dict[str, Any]]) -> list[Operation]:
+        replace = guild_operations.replace(self._keys.part(kind, guild_id), guild_operations.by_id(objects))
+        return [*replace, ("UNLINK", self._keys.overlay(kind, guild_id))]
 
     def _channel_put(self, channel: dict[str, Any]) -> list[Operation]:
         guild_id = channel.get("guild_id")
         if not guild_id:  # a direct message's channel
             return []
-        put = guild_operations.put_channels(self._keys, "ch", guild_id, [channel])
+        put = guild_operations.put_channels(self._keys, CHANNEL, guild_id, [channel])
         # Discord sends no events of a hidden channel's threads, and those that are active when it can be seen again.
         threads = [self._without_threads(guild_id, require_id(channel["id"]))] if is_hidden(channel) else []
-        return [*put, *threads, self._seen("ch", guild_id, channel["id"], channel)]
+        return [*put, *threads, self._seen(CHANNEL, guild_id, channel["id"], channel)]
 
     def _channel_delete(self, channel: dict[str, Any]) -> list[Operation]:
         guild_id, channel_id = channel.get("guild_id"), require_id(channel["id"])
         if not guild_id:
             return []
         return [
-            *guild_operations.drop_channel(self._keys, "ch", guild_id, channel_id),
+            *guild_operations.drop_channel(self._keys, CHANNEL, guild_id, channel_id),
             self._without_threads(guild_id, channel_id),  # Discord sends no deletion of its threads
-            self._seen("ch", guild_id, channel_id, None),
+            self._seen(CHANNEL, guild_id, channel_id, None),
         ]
 
     def _without_threads(self, guild_id: str, channel_id: str) -> Operation:
         """Return the operation that drops the threads of a channel."""
-        return ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
+        return ("PRUNE", self._keys.part(THREAD, guild_id), self._keys.channel_index, channel_id)
 
     def _thread_put(self, thread: dict[str, Any]) -> list[Operation]:
         if (thread.get("thread_metadata") or {}).get("archived"):
             return self._thread_delete(thread)
-        put = guild_operations.put_channels(self._keys, "th", thread["guild_id"], [_thread(thread)])
-        return [*put, self._seen("th", thread["guild_id"], thread["id"], thread)]
+        put = guild_operations.put_channels(self._keys, THREAD, thread["guild_id"], [_stored_thread(thread)])
+        return [*put, self._seen(THREAD, thread["guild_id"], thread["id"], thread)]
 
     def _thread_delete(self, thread: dict[str, Any]) -> list[Operation]:
-        drop = guild_operations.drop_channel(self._keys, "th", thread["guild_id"], require_id(thread["id"]))
-        return [*drop, self._seen("th", thread["guild_id"], thread["id"], None)]
+        drop = guild_operations.drop_channel(self._keys, THREAD, thread["guild_id"], require_id(thread["id"]))
+        return [*drop, self._seen(THREAD, thread["guild_id"], thread["id"], None)]
 
     def _threads(self, data: dict[str, Any]) -> list[Operation]:
         guild_id = data["guild_id"]
         parents = data.get("channel_ids")
         if parents is None:
-            drop = guild_operations.forget_channels(self._keys, "th", guild_id)
+            drop = guild_operations.forget_channels(self._keys, THREAD, guild_id)
         else:
             drop = (
                 "PRUNE",
-                self._keys.part("th", guild_id),
+                self._keys.part(THREAD, guild_id),
                 self._keys.channel_index,
                 *filter(None, map(id_of, parents)),
             )
-        return [drop, *guild_operations.put_channels(self._keys, "th", guild_id, map(_thread, data["threads"]))]
+        return [
+            drop,
+            *guild_operations.put_channels(self._keys, THREAD, guild_id, map(_stored_thread, data["threads"])),
+        ]
 
     def _thread_members(self, data: dict[str, Any]) -> list[Operation]:
         """Drop a thread that the bot was removed from: of a private one, Discord sends no further events."""
@@ -304,42 +320,24 @@ class EventPlanner:
         guild_id = state.get("guild_id")
         if not guild_id:
             return []
-        key, user_id = self._keys.part("vs", guild_id), require_id(state["user_id"])
+        key, user_id = self._keys.part(VOICE_STATE, guild_id), require_id(state["user_id"])
         member = self.member_lists.voice(state) if self._members else []
         if state.get("channel_id") is None:
             return [("HDEL", key, user_id), *member]
-        return [*guild_operations.put(key, [(user_id, _voice(state, guild_id))]), *member]
+        return [*guild_operations.put(key, [(user_id, _stored_voice_state(state, guild_id))]), *member]
 
     def _user(self, user: dict[str, Any]) -> list[Operation]:
-        return [("SET", self._keys.user, orjson.dumps(user)), self._seen("user", "0", user["id"], user)]
+        return [("SET", self._keys.user, orjson.dumps(user)), self._seen(USER, "0", user["id"], user)]
 
     def _seen(self, kind: str, guild_id: str, object_id: str, value: Any) -> Operation:
         return guild_operations.seen(self._keys, kind, guild_id, value, require_id(object_id))
 
 
-_ABOUT_CHANNEL = ("CHANNEL_", "THREAD_", "VOICE_CHANNEL_")
-"""Beginnings of the names of events whose `id` is that of a channel."""
-_BEGINS_OR_ENDS_GUILD = frozenset({"GUILD_CREATE", "GUILD_DELETE"})
-_ABOUT_GUILD = _BEGINS_OR_ENDS_GUILD | {"GUILD_UPDATE"}
-
-_STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})
-"""Readers keep no answers that contain the bot's user or voice states; a changed member is stamped by its operation."""
-
-_STAMPED = {
-    "GUILD_CREATE": ("parts", "members"),
-    "GUILD_MEMBER_ADD": ("members",),
-    "GUILD_MEMBER_UPDATE": ("members",),
-    "GUILD_MEMBER_REMOVE": ("members",),
-    "GUILD_MEMBERS_CHUNK": ("members",),
-}
-"""Stamps of the guild's state (see `Keys.meta`) that an event renews, "parts" if not listed."""
-
-
-def _thread(thread: Any) -> Any:
+def _stored_thread(thread: Any) -> Any:
     if not isinstance(thread, dict):
         return thread
     return {name: value for name, value in thread.items() if name not in {"newly_created", "guild_hashes"}}
 
 
-def _voice(state: dict[str, Any], guild_id: str) -> dict[str, Any]:
+def _stored_voice_state(state: dict[str, Any], guild_id: str) -> dict[str, Any]:
     return {**{name: value for name, value in state.items() if name != "member"}, "guild_id": guild_id}

@@ -1,16 +1,13 @@
-"""Operations on the parts of a guild's cache, planned from Discord's JSON. Pure.
-
-Parts (see `keys.Keys.part`): ch channels, th active threads, ro roles, em emojis, st stickers, vs voice states.
-"""
+"""Operations on the parts of a guild's cache, planned from Discord's JSON. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 
-from discordproxy_gateway.cache import members as codec
+from discordproxy_gateway.cache import member_codec
 from discordproxy_gateway.ids import id_of
-from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.keys import CHANNEL, EMOJI, GUILD, MEMBER, ROLE, STICKER, THREAD, VOICE_STATE, Keys
 from discordproxy_gateway.store.operations import Operation
 
 MEMBERS_PER_OPERATION = 100
@@ -22,7 +19,7 @@ OBJECTS_PER_OPERATION = 500
 OLD_MEMBERS_MS = 60_000
 """How long a replaced member list stays for readers that have begun with it."""
 
-OVERLAYS = ("guild", "ch", "th", "ro", "em", "st", "m")
+OVERLAYS = (GUILD, CHANNEL, THREAD, ROLE, EMOJI, STICKER, MEMBER)
 
 _IN_OTHER_KEYS = frozenset(
     {
@@ -73,7 +70,7 @@ def put_guild(keys: Keys, guild: dict[str, Any]) -> list[Operation]:
     guild_id = id_of(guild["id"])
     own = {name: value for name, value in guild.items() if name not in _IN_OTHER_KEYS}
     operations = put(keys.guilds, by_id([own]))
-    for name, kind in (("roles", "ro"), ("emojis", "em"), ("stickers", "st")):
+    for name, kind in (("roles", ROLE), ("emojis", EMOJI), ("stickers", STICKER)):
         if guild.get(name) is not None:
             operations += replace(keys.part(kind, guild_id), by_id(guild[name]))
     return operations
@@ -99,14 +96,14 @@ def forget_channels(keys: Keys, kind: str, guild_id: str) -> Operation:
 def put_member(keys: Keys, guild_id: str, generation: int, row: dict[str, Any]) -> Operation:
     """Return the operation that stores one member and adds a new one to the index; `deaf` and `mute` may be absent."""
     members, index = keys.members(guild_id, generation), keys.member_index(guild_id, generation)
-    kept = (codec.DEAF | codec.MUTE) & ~codec.voice_bits(row)[1]
-    return ("MEMBER", members, index, kept, codec.id_field(row["user"]["id"]), codec.pack(row))
+    kept = (member_codec.DEAF | member_codec.MUTE) & ~member_codec.voice_bits(row)[1]
+    return ("MEMBER", members, index, kept, member_codec.id_field(row["user"]["id"]), member_codec.pack(row))
 
 
 def put_voice_bits(keys: Keys, guild_id: str, generation: int, state: dict[str, Any]) -> Operation:
     """Return the operation that stores `deaf` and `mute` of a voice state with its member, if the member is known."""
     members, meta = keys.members(guild_id, generation), keys.meta(guild_id)
-    return ("VOICE", members, meta, codec.id_field(state["user_id"]), *codec.voice_bits(state))
+    return ("VOICE", members, meta, member_codec.id_field(state["user_id"]), *member_codec.voice_bits(state))
 
 
 def put_members(keys: Keys, guild_id: str, generation: int, rows: Iterable[dict[str, Any]]) -> list[Operation]:
@@ -130,14 +127,14 @@ def user_of(row: Any) -> str:
 def _packed(row: Any) -> tuple[bytes, bytes] | None:
     """Return field and value of a member; None for a malformed row, which is skipped."""
     try:
-        return codec.id_field(user_of(row)), codec.pack(row)
+        return member_codec.id_field(user_of(row)), member_codec.pack(row)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
 def drop_member(keys: Keys, guild_id: str, generation: int, user_id: str) -> list[Operation]:
     """Return the operations that drop one member."""
-    field = codec.id_field(user_id)
+    field = member_codec.id_field(user_id)
     return [
         ("HDEL", keys.members(guild_id, generation), field),
         ("UNINDEX", keys.member_index(guild_id, generation), field),
@@ -155,15 +152,15 @@ def retire_members(keys: Keys, guild_id: str, generation: int) -> list[Operation
 def purge(keys: Keys, guild_id: str, generation: int) -> list[Operation]:
     """Return the operations that delete all data of a guild."""
     gone = [
-        *(keys.part(kind, guild_id) for kind in ("ro", "em", "st", "vs")),
+        *(keys.part(kind, guild_id) for kind in (ROLE, EMOJI, STICKER, VOICE_STATE)),
         *(keys.overlay(kind, guild_id) for kind in OVERLAYS),
         keys.members(guild_id, generation),
         keys.member_index(guild_id, generation),
         keys.meta(guild_id),
     ]
     return [
-        forget_channels(keys, "ch", guild_id),
-        forget_channels(keys, "th", guild_id),
+        forget_channels(keys, CHANNEL, guild_id),
+        forget_channels(keys, THREAD, guild_id),
         *(("UNLINK", key) for key in gone),
         ("HDEL", keys.guilds, guild_id),
     ]

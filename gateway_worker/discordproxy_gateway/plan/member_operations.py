@@ -11,7 +11,7 @@ from typing import Any
 
 from discordproxy_gateway.cache.overlay import ROLES_OF
 from discordproxy_gateway.ids import require_id
-from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.keys import MEMBER, VOICE_STATE, Keys
 from discordproxy_gateway.plan import guild_operations
 from discordproxy_gateway.store.operations import Operation
 
@@ -91,7 +91,8 @@ class MemberLists:
             return []
         state.size -= 1
         drop = guild_operations.drop_member(self._keys, guild_id, state.generation, user_id)
-        voice = ("HDEL", self._keys.part("vs", guild_id), user_id)  # Discord may send no voice state (api-docs#1319)
+        # Discord may send no voice state (discord-api-docs#1319).
+        voice = ("HDEL", self._keys.part(VOICE_STATE, guild_id), user_id)
         return [*drop, voice, self._seen(guild_id, user_id, None), self._count(guild_id, -1)]
 
     def _chunk(self, chunk: dict[str, Any]) -> list[Operation]:
@@ -120,7 +121,7 @@ class MemberLists:
         return state
 
     def _seen(self, guild_id: str, user_id: str, member: dict[str, Any] | None) -> Operation:
-        return guild_operations.seen(self._keys, "m", guild_id, member, user_id, user_id + ROLES_OF)
+        return guild_operations.seen(self._keys, MEMBER, guild_id, member, user_id, user_id + ROLES_OF)
 
     def _count(self, guild_id: str, by: int) -> Operation:
         return ("HINCRBY", self._keys.meta(guild_id), "count", str(by))

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from aiolimiter import AsyncLimiter
@@ -71,8 +71,8 @@ def next_guild(
 def refused_wait_s(retry_after: Any, refusals: int) -> float:
     """Return the wait in seconds after a refusal, the `refusals` + 1st in a row. Pure."""
     usable = isinstance(retry_after, int | float) and 0 <= retry_after < float("inf")
-    asked_s = min(retry_after, MAX_REFUSED_S) if usable else PER_GUILD_S
-    return max(asked_s, min(MIN_REFUSED_S * 2.0 ** min(refusals, 20), MAX_REFUSED_S))
+    advised_s = min(retry_after, MAX_REFUSED_S) if usable else PER_GUILD_S
+    return max(advised_s, min(MIN_REFUSED_S * 2.0 ** min(refusals, 20), MAX_REFUSED_S))
 
 
 class MemberRequester(Protocol):
@@ -86,15 +86,23 @@ class Chunker:
     """Requests the missing member lists of one connection.
 
     Args:
-        guilds: the planner's state, which chunks and events change.
+        redis: client.
         wanted_key: sorted set of guilds with readers.
+        guilds: the planner's state, which chunks and events change.
+        record_request: called with guild id and nonce of each request before it is sent.
     """
 
-    def __init__(self, redis: Redis, wanted_key: str, guilds: Mapping[str, GuildState], request: Any) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        wanted_key: str,
+        guilds: Mapping[str, GuildState],
+        record_request: Callable[[str, str], None],
+    ) -> None:
         self._redis = redis
         self._wanted_key = wanted_key
         self._guilds = guilds
-        self._record_request = request
+        self._record_request = record_request
         self._limiter = AsyncLimiter(BURST, BURST * 60 / PER_MINUTE)
         self._wanted: list[str] = []
         self._not_before: dict[str, float] = {}

@@ -113,7 +113,8 @@ class ShardConnection:
             await self._status.add(**{"identifies" if intake.identified else "resumes": 1})
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(intake.session_begun.wait(), _REPORT_S)
+                async with asyncio.timeout(_REPORT_S):
+                    await intake.session_begun.wait()
             if intake.session_begun.is_set():
                 intake.session_begun.clear()
                 since = datetime.now(UTC).isoformat(timespec="seconds")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from discordproxy_gateway.discord.bot_client import BotClient
-from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.store.scripts import Scripts
 from discordproxy_gateway.store.session_store import SessionStore
@@ -29,3 +29,7 @@ class ShardContext:
     gateway_url: str
     max_concurrency: int
     identify_floor: int | None
+
+    def identify_group(self, slot: Slot) -> int:
+        """Return the number of the group whose shards send IDENTIFY one after the other (Discord: max_concurrency)."""
+        return slot.shard_id % self.max_concurrency

@@ -17,8 +17,10 @@ FIRST_BUDGET_PAUSE_S = 60.0
 MAX_BUDGET_PAUSE_S = 900.0
 """Bounds of the wait between requests for the budget; it doubles, with jitter."""
 
-_PROMISE_S = 1.0
-_MIN_S = 0.01
+_MIN_RESET_WAIT_S = 1.0
+"""Minimum wait for an announced reset; it doubles with each one, since the announced time may be wrong."""
+
+_MIN_WAIT_S = 0.01
 
 
 async def await_turn(
@@ -33,23 +35,23 @@ async def await_turn(
         refresh_budget: copies the budget from Discord to Redis.
         report_low: reports to the operator that too few IDENTIFYs are left.
     """
-    asked = promised = 0
+    requests = resets = 0  # requests for the budget, and waits for an announced reset
     while True:
         answer = await may_identify()
         match answer.verdict:
             case "GO":
                 return
             case "WAIT":
-                await asyncio.sleep(min(max(answer.wait_s, _MIN_S), POLL_S))
+                await asyncio.sleep(min(max(answer.wait_s, _MIN_WAIT_S), POLL_S))
                 continue
             case "LOW":
                 await report_low(answer)
-        if asked or answer.verdict == "LOW":
-            wait_s = back_off(FIRST_BUDGET_PAUSE_S, MAX_BUDGET_PAUSE_S, asked, random.random())  # noqa: S311 - spreads load
+        if requests or answer.verdict == "LOW":
+            wait_s = back_off(FIRST_BUDGET_PAUSE_S, MAX_BUDGET_PAUSE_S, requests, random.random())  # noqa: S311 - spreads load
             if answer.verdict == "LOW" and answer.wait_s < wait_s:  # the announced reset is earlier, but may be wrong
-                wait_s = max(answer.wait_s, back_off(_PROMISE_S, MAX_BUDGET_PAUSE_S, promised, 1.0))
-                promised += 1
-            log.info("requesting the number of new sessions that are left in %.0f s", wait_s)
+                wait_s = max(answer.wait_s, back_off(_MIN_RESET_WAIT_S, MAX_BUDGET_PAUSE_S, resets, 1.0))
+                resets += 1
+            log.info("the number of new sessions that are left today is requested again in %.0f s", wait_s)
             await asyncio.sleep(wait_s)
         await refresh_budget()
-        asked += 1
+        requests += 1

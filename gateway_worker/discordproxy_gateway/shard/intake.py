@@ -79,7 +79,7 @@ class Intake:
             covered_until_ms=covered_until_ms,
         )
         self._store = context.store
-        self._group = lease.slot.shard_id % context.max_concurrency
+        self._group = context.identify_group(lease.slot)
         self._deferrer = deferrer
         self._resumed = False
         self._resumes_reset = False

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from discordproxy_gateway.discord.bot_client import REQUEST_ERRORS
+from discordproxy_gateway.events.errors import EventsUnavailableError
 from discordproxy_gateway.events.interactions import Deferral, Interactions
-from discordproxy_gateway.events.tail import EventsUnavailableError
 from discordproxy_ratelimit.process.tasks import cancel
 
 log = logging.getLogger(__name__)
@@ -14,13 +15,12 @@ log = logging.getLogger(__name__)
 EXPIRED_S = 3.0
 """Discord accepts the first response within 3 s (receiving and responding to interactions)."""
 
-_PRIVATE = 64  # message flag EPHEMERAL
-_MESSAGE_LATER = 5
-_UPDATE_LATER = 6
-_COMMAND, _COMPONENT, _MODAL = 2, 3, 5
+_EPHEMERAL = 1 << 6  # a flag of messages
+_DEFERRED_MESSAGE, _DEFERRED_UPDATE = 5, 6  # types of responses
+_COMMAND, _COMPONENT, _MODAL = 2, 3, 5  # types of interactions
 
 Send = Callable[[str, str, dict[str, Any]], Awaitable[None]]
-"""Sends a callback: interaction id, token, body. Raises the `failures` of the deferrer."""
+"""Sends a callback: interaction id, token, body. Raises REQUEST_ERRORS if Discord has not accepted it."""
 
 
 def deferred_response(interaction: dict[str, Any], *, private: bool) -> dict[str, Any] | None:
@@ -28,35 +28,27 @@ def deferred_response(interaction: dict[str, Any], *, private: bool) -> dict[str
     kind = interaction.get("type", 0)
     if kind == _COMPONENT or (kind == _MODAL and interaction.get("message")):
         # Of a component or a component's modal: the response can still change its message, or become a follow-up.
-        return {"type": _UPDATE_LATER}
+        return {"type": _DEFERRED_UPDATE}
     if kind not in {_COMMAND, _MODAL}:  # autocomplete has no deferral
         return None
-    return {"type": _MESSAGE_LATER, "data": {"flags": _PRIVATE}} if private else {"type": _MESSAGE_LATER}
+    return {"type": _DEFERRED_MESSAGE, "data": {"flags": _EPHEMERAL}} if private else {"type": _DEFERRED_MESSAGE}
 
 
 class Deferrer:
     """Defers interactions after a time.
 
     Args:
+        interactions: the records of first responses.
+        send: sends the deferral.
         after_s: time for the application to respond; 0 switches deferring off.
         private: whether the deferred answer is shown to its user only; it cannot be changed later.
-        failures: exceptions of `send` after which Discord has not accepted the response.
     """
 
-    def __init__(
-        self,
-        interactions: Interactions,
-        send: Send,
-        *,
-        after_s: float,
-        private: bool,
-        failures: tuple[type[BaseException], ...],
-    ) -> None:
+    def __init__(self, interactions: Interactions, send: Send, *, after_s: float, private: bool) -> None:
         self._interactions = interactions
         self._send = send
         self._after_s = after_s
         self._private = private
-        self._failures = failures
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on_interaction(self, interaction: dict[str, Any], received_at: float) -> None:
@@ -99,7 +91,7 @@ class Deferrer:
     async def _send_deferral(self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral) -> None:
         try:
             await self._send(interaction_id, token, body)
-        except self._failures as error:
+        except REQUEST_ERRORS as error:
             log.warning("interaction %s could not be deferred: %s", interaction_id, type(error).__name__)
             await self._interactions.release(interaction_id)
         else:

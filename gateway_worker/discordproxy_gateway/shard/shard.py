@@ -5,7 +5,7 @@ import logging
 
 from discordproxy_gateway.shard.context import ShardContext
 from discordproxy_gateway.shard.term import FailureHistory, Term
-from discordproxy_gateway.store.lease import Leader, Lease
+from discordproxy_gateway.store.lease import LeaderElection, Lease
 from discordproxy_ratelimit.process.tasks import cancel, run_until, steadily, wait_any
 
 log = logging.getLogger(__name__)
@@ -17,10 +17,10 @@ MIN_TERM_S = 1.0
 class Shard:
     """Runs one slot until the process stops."""
 
-    def __init__(self, context: ShardContext, leader: Leader) -> None:
-        self.slot = leader.slot
+    def __init__(self, context: ShardContext, election: LeaderElection) -> None:
+        self.slot = election.slot
         self._context = context
-        self._leader = leader
+        self._election = election
         self._history = FailureHistory()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -32,7 +32,7 @@ class Shard:
         clock = asyncio.get_running_loop().time
         stop = asyncio.ensure_future(wait_any(stopping))
         try:
-            while (lease := await run_until(self._leader.lead(), stop)) is not None:
+            while (lease := await run_until(self._election.acquire(), stop)) is not None:
                 began = clock()
                 await self._lead(lease, stopping)
                 if (left_s := began + MIN_TERM_S - clock()) > 0:  # leases may be lost at once, again and again

@@ -54,7 +54,7 @@ class Term:
         self._history = history
         # A session of an earlier era is not resumed: the caches have followed other shards since.
         self._fingerprint = f"{context.fingerprint}:{lease.era}"
-        self._group = lease.slot.shard_id % context.max_concurrency
+        self._group = context.identify_group(lease.slot)
         self._status = shard_status.ShardStatus(context.scripts, context.keys, lease)
         self._planner: EventPlanner | None = None
         self._chunker: Chunker | None = None
@@ -63,7 +63,6 @@ class Term:
             context.bot.respond,
             after_s=context.options.defer_after_s,
             private=context.options.defer_privately,
-            failures=bot_client.REQUEST_ERRORS,
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -80,7 +79,7 @@ class Term:
                     await self._recover(end, stop)
             await self._status.set(state=shard_status.STOPPED)
         except LeaseLostError:
-            log.warning("%r: stepping down", self._lease)
+            log.warning("the connection of shard %s ends: its lease is lost", self._lease.slot)
         finally:
             stop.cancel()
             await self._deferrer.close()

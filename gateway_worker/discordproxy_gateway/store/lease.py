@@ -32,18 +32,15 @@ class Lease:
         self._keys = keys
         self._owner = owner
         self._lease_s = lease_s
-        self._sure_until = 0.0
+        self._held_until = 0.0
 
-    def __repr__(self) -> str:
-        return f"Lease({self.slot}, fence {self.fence}{', lost' if self.lost.is_set() else ''})"
-
-    def extend(self, asked_at: float) -> None:
-        """Extend the lease from loop time `asked_at`, when the granted request was sent."""
-        self._sure_until = asked_at + self._lease_s * (1 - _MARGIN)
+    def extend(self, sent_at: float) -> None:
+        """Extend the lease from loop time `sent_at`, when the request that was granted was sent."""
+        self._held_until = sent_at + self._lease_s * (1 - _MARGIN)
 
     def ensure_held(self) -> None:
         """Raise LeaseLostError unless the lease is held for certain by this process's monotonic clock."""
-        if self.lost.is_set() or asyncio.get_running_loop().time() >= self._sure_until:
+        if self.lost.is_set() or asyncio.get_running_loop().time() >= self._held_until:
             self.lost.set()
             raise LeaseLostError
 
@@ -54,17 +51,17 @@ class Lease:
             LeaseLostError: another worker holds it, or Redis lost it.
             RedisError, OSError: the outcome is unknown; the lease runs on until `ensure_held` raises.
         """
-        asked_at = asyncio.get_running_loop().time()
+        sent_at = asyncio.get_running_loop().time()
         keys = [self._keys.lease(self.slot), self._keys.division]
         if not await self._scripts.run("renew_lease", keys, [self._owner, _ms(self._lease_s), self.slot.shard_count]):
             self.lost.set()
             raise LeaseLostError
-        self.extend(asked_at)
+        self.extend(sent_at)
 
     async def keep(self) -> None:
         """Renew until the lease is lost; returns then."""
         while not self.lost.is_set():
-            await asyncio.sleep(min(self._lease_s / 3, self._sure_for_s()))
+            await asyncio.sleep(min(self._lease_s / 3, self._held_for_s()))
             try:
                 self.ensure_held()
                 await self.renew()
@@ -75,8 +72,8 @@ class Lease:
                     "lease of shard %s lost: Redis is unavailable or lost it, or another worker leads", self.slot
                 )
 
-    def _sure_for_s(self) -> float:
-        return max(0.0, self._sure_until - asyncio.get_running_loop().time())
+    def _held_for_s(self) -> float:
+        return max(0.0, self._held_until - asyncio.get_running_loop().time())
 
     async def release(self) -> None:
         """Give the lease back and wake the standbys; without Redis it expires."""
@@ -86,7 +83,7 @@ class Lease:
             await self._scripts.run("release_lease", keys, [self._owner])
 
 
-class Leader:
+class LeaderElection:
     """Waits for the lease of one slot."""
 
     def __init__(self, scripts: Scripts, keys: Keys, slot: Slot, *, lease_s: float = 10.0) -> None:
@@ -94,34 +91,34 @@ class Leader:
         self._keys = keys
         self.slot = slot
         self._lease_s = lease_s
-        self._others = ""  # number of shards of the current leaders
+        self._leaders_shards = ""  # the number of shards that the current leaders run
 
-    async def lead(self) -> Lease:
+    async def acquire(self) -> Lease:
         """Return the lease once no other worker holds it. After a cancellation, one that was just granted expires."""
         owner = secrets.token_hex(8)  # a new name per term: an earlier lease of this process is not taken over
         logged = ""
         while True:
-            lease, free_in_s = await self._try(owner)
+            lease, free_in_s = await self._try_acquire(owner)
             if lease is not None:
                 return lease
-            if logged != self._others:
-                logged = self._others
+            if logged != self._leaders_shards:
+                logged = self._leaders_shards
                 self._log_standby()
             await self._sleep(free_in_s)
 
     def _log_standby(self) -> None:
-        if self._others == str(self.slot.shard_count):
+        if self._leaders_shards == str(self.slot.shard_count):
             log.info("standing by: another gateway worker holds shard %s", self.slot)
         else:
             log.error(
                 "standing by: another gateway worker runs this bot with %s shards, or did a moment ago; this one is "
                 "to run it with %d; set the same DISCORDPROXY_SHARDS for all, and stop the others before you change it",
-                self._others,
+                self._leaders_shards,
                 self.slot.shard_count,
             )
 
-    async def _try(self, owner: str) -> tuple[Lease | None, float]:
-        asked_at = asyncio.get_running_loop().time()
+    async def _try_acquire(self, owner: str) -> tuple[Lease | None, float]:
+        sent_at = asyncio.get_running_loop().time()
         keys = [self._keys.lease(self.slot), self._keys.fence(self.slot), self._keys.division]
         keys += [self._keys.eras, self._keys.shard_count]
         arguments = [owner, _ms(self._lease_s), self.slot.shard_count, ERAS_KEPT]
@@ -130,17 +127,17 @@ class Leader:
         except (RedisError, OSError) as error:
             log.warning("cannot request the lease of shard %s: %s", self.slot, type(error).__name__)
             return None, 1.0
-        self._others = shards.decode()
+        self._leaders_shards = shards.decode()
         if not fence:
             return None, max(ms, _MIN_SLEEP_MS) / 1000
         lease = Lease(self._scripts, self._keys, self.slot, owner=owner, fence=fence, lease_s=self._lease_s, era=era[0])
-        lease.extend(asked_at)
+        lease.extend(sent_at)
         return lease, 0.0
 
     async def _sleep(self, free_in_s: float) -> None:
         """Wait until the holder announces its release, or its lease must have expired."""
         until = asyncio.get_running_loop().time() + min(free_in_s, _MAX_SLEEP_S)
-        if self._others != str(self.slot.shard_count):  # no message announces that all of them have left
+        if self._leaders_shards != str(self.slot.shard_count):  # no message announces that all of them have left
             await asyncio.sleep(min(free_in_s, _MAX_SLEEP_S))
             return
         try:

@@ -3,12 +3,14 @@
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.operations import Operation
 from discordproxy_gateway.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
@@ -33,22 +35,21 @@ class ShardStatus:
     async def set(self, **fields: Any) -> bool:
         """Set fields; None clears one. False if they may not have been written."""
         text = [word for name, value in fields.items() for word in (name, "" if value is None else str(value))]
-        try:
-            await self._scripts.write(self._fence_key, self._lease.fence, [("HSET", self._key, *text)])
-        except (RedisError, OSError) as error:
-            log.warning("status of shard %s not written: %s", self._lease.slot, type(error).__name__)
-            return False
-        return True
+        return await self._write([("HSET", self._key, *text)])
 
     async def add(self, **counters: int) -> None:
         """Add to counters."""
         operations = [("HINCRBY", self._key, name, str(by)) for name, by in counters.items() if by]
-        if not operations:
-            return
+        if operations:
+            await self._write(operations)
+
+    async def _write(self, operations: Sequence[Operation]) -> bool:
         try:
             await self._scripts.write(self._fence_key, self._lease.fence, operations)
         except (RedisError, OSError) as error:
-            log.warning("counters of shard %s not written: %s", self._lease.slot, type(error).__name__)
+            log.warning("status of shard %s not written: %s", self._lease.slot, type(error).__name__)
+            return False
+        return True
 
 
 def owner_name() -> str:

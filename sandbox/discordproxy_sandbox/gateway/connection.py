@@ -197,12 +197,12 @@ class GatewayConnection:
 
     async def _send_events(self, session: SandboxSession) -> None:
         while session.holder is self:
-            session.news.clear()
+            session.new_events.clear()
             for payload in session.after(self._sent):
                 await self._write(payload)
                 self._sent += 1
             if self._sent >= session.sequence:
-                await session.news.wait()
+                await session.new_events.wait()
 
     def _request_members(self, session: SandboxSession, data: Json) -> None:
         self._gateway.stats.member_requests += 1

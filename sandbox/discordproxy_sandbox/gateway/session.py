@@ -27,7 +27,7 @@ class SandboxSession:
     sequence: int = 0
     holder: Any = None  # the connection that sends; a RESUME on another connection replaces it
     detached_at: float = 0.0
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    new_events: asyncio.Event = field(default_factory=asyncio.Event)
     _kept: deque[bytes] = field(default_factory=deque)
     _kept_bytes: int = 0
 
@@ -53,7 +53,7 @@ class SandboxSession:
         self._kept_bytes += len(payload)
         while len(self._kept) > _KEPT_EVENTS or (self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1):
             self._kept_bytes -= len(self._kept.popleft())
-        self.news.set()
+        self.new_events.set()
 
     def has_all_after(self, sequence: int) -> bool:
         """Return whether every event after this number is still stored."""

@@ -10,7 +10,6 @@ from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.messages.validation import (
     REQUIRED,
     Check,
-    UnknownReference,
     anything,
     boolean,
     every,
@@ -45,13 +44,13 @@ def _is_name(value: str) -> bool:
     return value == value.lower() and all(map(fits, value))
 
 
-def chat_name(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+def chat_name(value: Any, _path: str, _unknown: list[str]) -> Json:
     """Check the characters of the name of a slash command or option."""
     return {} if _is_name(value) else failure("APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")
 
 
 def _translations(check: Check) -> Check:
-    def check_all(value: Any, path: str, unknown: UnknownReference) -> Json:
+    def check_all(value: Any, path: str, unknown: list[str]) -> Json:
         if not isinstance(value, dict):
             return failure("DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
         errors: Json = {}
@@ -84,11 +83,11 @@ _OPTION_FIELDS: dict[str, Check] = {
 }
 
 
-def _option(value: Any, path: str, unknown: UnknownReference) -> Json:
+def _option(value: Any, path: str, unknown: list[str]) -> Json:
     return _OPTION(value, path, unknown)
 
 
-def _consistent(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+def _consistent(value: Any, _path: str, _unknown: list[str]) -> Json:
     """Check that the options of a command fit together."""
     errors: Json = {}
     names: set[str] = set()

@@ -8,7 +8,6 @@ from typing import Any
 from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.messages.validation import (
     Check,
-    UnknownReference,
     anything,
     boolean,
     every,
@@ -57,7 +56,7 @@ _EMBED = form(
 )
 
 
-def _embeds_size(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+def _embeds_size(value: Any, _path: str, _unknown: list[str]) -> Json:
     if sum(map(embed_length, value)) > _EMBEDS_TEXT:
         return failure("MAX_EMBED_SIZE_EXCEEDED", f"Embed size exceeds maximum size of {_EMBEDS_TEXT}")
     return {}
@@ -72,7 +71,7 @@ def embed_length(embed: Json) -> int:
     return sum(len(one.strip()) for one in texts if one)
 
 
-def _component(value: Any, path: str, unknown: UnknownReference) -> Json:
+def _component(value: Any, path: str, unknown: list[str]) -> Json:
     return _COMPONENT(value, path, unknown)
 
 
@@ -131,13 +130,13 @@ def flatten(components: list[Json]) -> list[Json]:
     return found
 
 
-def _components_size(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+def _components_size(value: Any, _path: str, _unknown: list[str]) -> Json:
     if len(flatten(value)) > _COMPONENTS:
         return failure("BASE_TYPE_MAX_LENGTH", f"Must be {_COMPONENTS} or fewer in length.")
     return {}
 
 
-def _layout(value: Json, _path: str, _unknown: UnknownReference) -> Json:
+def _layout(value: Json, _path: str, _unknown: list[str]) -> Json:
     """Check that components of version 2 come with their flag and without legacy fields."""
     flagged = bool((value.get("flags") or 0) & IS_COMPONENTS_V2)
     components = value.get("components") or []
@@ -153,11 +152,11 @@ def _layout(value: Json, _path: str, _unknown: UnknownReference) -> Json:
     return {name: failure(key, message) for name in _LEGACY if value.get(name)}
 
 
-def _nonce(value: Any, path: str, unknown: UnknownReference) -> Json:
+def _nonce(value: Any, path: str, unknown: list[str]) -> Json:
     return snowflake(value, path, unknown) if isinstance(value, int) else text(25)(value, path, unknown)
 
 
-def _hours(value: Any, path: str, unknown: UnknownReference) -> Json:
+def _hours(value: Any, path: str, unknown: list[str]) -> Json:
     """Check the duration of a poll in hours; discord.py sends 1.0, which Discord accepts."""
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     return integer(1, 768)(whole, path, unknown)

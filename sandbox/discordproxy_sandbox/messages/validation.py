@@ -1,25 +1,17 @@
 """Discord's form validation: small checks that compose to the nested `errors` object of code 50035.
 
 A check takes a value and returns its error tree, empty for a valid value. Discord ignores unknown keys; the sandbox
-collects them, since they are always a mistake of the caller.
+collects their paths, since they are always a mistake of the caller.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from discordproxy_sandbox.errors import Json
 
-
-@dataclass(slots=True)
-class UnknownReference:
-    """Paths of the keys that Discord does not define for the request."""
-
-    paths: list[str] = field(default_factory=list)
-
-
-Check = Callable[[Any, str, UnknownReference], Json]
+Check = Callable[[Any, str, list[str]], Json]
+"""Takes a value, its path in the request, and the list that gets the paths of unknown keys; returns the error tree."""
 
 
 def failure(code: str, message: str) -> Json:
@@ -34,7 +26,7 @@ MAX_SNOWFLAKE = 2**63 - 1
 def text(max_length: int | None = None, min_length: int = 0, *, trimmed: bool = False) -> Check:
     """Check a string by its length in code points; `trimmed`: without whitespace at both ends."""
 
-    def check(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+    def check(value: Any, _path: str, _unknown: list[str]) -> Json:
         if not isinstance(value, str):
             return failure("STRING_TYPE_CONVERT", "Could not interpret the value as string.")
         length = len(value.strip() if trimmed else value)
@@ -50,7 +42,7 @@ def text(max_length: int | None = None, min_length: int = 0, *, trimmed: bool = 
 def integer(minimum: int = -(2**53), maximum: int = 2**53) -> Check:
     """Check a whole number and its bounds, both inclusive."""
 
-    def check(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+    def check(value: Any, _path: str, _unknown: list[str]) -> Json:
         if isinstance(value, bool) or not isinstance(value, int):
             return failure("NUMBER_TYPE_COERCE", "Value is not int.")
         if value < minimum:
@@ -65,7 +57,7 @@ def integer(minimum: int = -(2**53), maximum: int = 2**53) -> Check:
 def one_of(choices: Collection[object]) -> Check:
     """Check that a value is one of a few."""
 
-    def check(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+    def check(value: Any, _path: str, _unknown: list[str]) -> Json:
         if isinstance(value, bool) or not isinstance(value, (int, str)) or value not in choices:
             listed = ", ".join(str(choice) for choice in choices)
             return failure("BASE_TYPE_CHOICES", f"Value must be one of {{{listed}}}.")
@@ -74,12 +66,12 @@ def one_of(choices: Collection[object]) -> Check:
     return check
 
 
-def boolean(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+def boolean(value: Any, _path: str, _unknown: list[str]) -> Json:
     """Check true or false."""
     return {} if isinstance(value, bool) else failure("BOOLEAN_TYPE_CONVERT", "Must be either true or false.")
 
 
-def snowflake(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+def snowflake(value: Any, _path: str, _unknown: list[str]) -> Json:
     """Check an id: a decimal string, or a number as Discord also accepts."""
     number = value if isinstance(value, int) and not isinstance(value, bool) else None
     if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -89,12 +81,12 @@ def snowflake(value: Any, _path: str, _unknown: UnknownReference) -> Json:
     return {}
 
 
-def permissions(value: Any, path: str, unknown: UnknownReference) -> Json:
+def permissions(value: Any, path: str, unknown: list[str]) -> Json:
     """Check a permission set: a decimal string or a number."""
     return {} if not snowflake(value, path, unknown) else failure("NUMBER_TYPE_COERCE", "Value is not int.")
 
 
-def timestamp(value: Any, _path: str, _unknown: UnknownReference) -> Json:
+def timestamp(value: Any, _path: str, _unknown: list[str]) -> Json:
     """Check an ISO 8601 time."""
     try:
         datetime.fromisoformat(value)
@@ -103,7 +95,7 @@ def timestamp(value: Any, _path: str, _unknown: UnknownReference) -> Json:
     return {}
 
 
-def url(value: Any, path: str, unknown: UnknownReference) -> Json:
+def url(value: Any, path: str, unknown: list[str]) -> Json:
     """Check an http(s) URL, or a reference to a file of the same request."""
     wrong = text(2048)(value, path, unknown)
     if wrong or value.startswith(("http://", "https://", "attachment://", "discord://")):
@@ -111,7 +103,7 @@ def url(value: Any, path: str, unknown: UnknownReference) -> Json:
     return failure("URL_TYPE_INVALID_URL", "Not a well formed URL.")
 
 
-def anything(_value: Any, _path: str, _unknown: UnknownReference) -> Json:
+def anything(_value: Any, _path: str, _unknown: list[str]) -> Json:
     """Accept every JSON value."""
     return {}
 
@@ -119,7 +111,7 @@ def anything(_value: Any, _path: str, _unknown: UnknownReference) -> Json:
 def items(check_item: Check, maximum: int | None = None, minimum: int = 0) -> Check:
     """Check a list and each of its items."""
 
-    def check(value: Any, path: str, unknown: UnknownReference) -> Json:
+    def check(value: Any, path: str, unknown: list[str]) -> Json:
         if not isinstance(value, list):
             return failure("LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
         if maximum is not None and not minimum <= len(value) <= maximum:
@@ -136,14 +128,14 @@ def items(check_item: Check, maximum: int | None = None, minimum: int = 0) -> Ch
 def form(fields: Mapping[str, Check], required: Collection[str] = ()) -> Check:
     """Check an object: its known keys, and that the required ones are present; null is accepted for the others."""
 
-    def check(value: Any, path: str, unknown: UnknownReference) -> Json:
+    def check(value: Any, path: str, unknown: list[str]) -> Json:
         if not isinstance(value, dict):
             return failure("DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
         errors: Json = {key: REQUIRED for key in required if value.get(key) is None}
         for key, item in value.items():
             inner = f"{path}.{key}" if path else key
             if key not in fields:
-                unknown.paths.append(inner)
+                unknown.append(inner)
             elif item is not None and (wrong := fields[key](item, inner, unknown)):
                 errors[key] = wrong
         return errors
@@ -154,7 +146,7 @@ def form(fields: Mapping[str, Check], required: Collection[str] = ()) -> Check:
 def every(*checks: Check) -> Check:
     """Apply checks in order; return the errors of the first one that fails."""
 
-    def check(value: Any, path: str, unknown: UnknownReference) -> Json:
+    def check(value: Any, path: str, unknown: list[str]) -> Json:
         for one in checks:
             if wrong := one(value, path, unknown):
                 return wrong

@@ -15,13 +15,13 @@ _BANNED = "You are being blocked from accessing our API temporarily due to excee
 
 @dataclass(slots=True, kw_only=True)
 class HttpReply:
-    """A response, or the other fates of a request. `ruling`: the limits that it announces."""
+    """A response, or the end of a request without one. `ruling`: the limits that it announces."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     delay_s: float = 0.0
-    fate: Literal["answer", "reset", "silent"] = "answer"
+    outcome: Literal["answer", "reset", "silent"] = "answer"
     ruling: Ruling = field(default_factory=lambda: Ruling(allowed=True))
 
 
@@ -103,9 +103,9 @@ def early_fault(fault: Fault) -> HttpReply | None:
 def broken(fault: Fault) -> HttpReply | None:
     """Return the reply of a fault that replaces the response; None for the other faults."""
     if fault.kind == "reset":
-        return HttpReply(fate="reset")
+        return HttpReply(outcome="reset")
     if fault.kind == "silent":
-        return HttpReply(fate="silent")
+        return HttpReply(outcome="silent")
     if fault.kind == "status":
         title = f"{fault.status}: {HTTPStatus(fault.status).phrase}"
         if fault.status > HTTPStatus.INTERNAL_SERVER_ERROR:

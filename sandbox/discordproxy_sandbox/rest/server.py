@@ -19,7 +19,7 @@ from discordproxy_sandbox.ledger import Ledger, Record, is_invalid
 from discordproxy_sandbox.limits.book import DELETE_MESSAGE, LimitBook, LimitedRequest
 from discordproxy_sandbox.limits.limits import InvalidRequests
 from discordproxy_sandbox.limits.ruling import Ruling
-from discordproxy_sandbox.messages.validation import UnknownReference, failure, snowflake
+from discordproxy_sandbox.messages.validation import Check, failure, snowflake
 from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute
 from discordproxy_sandbox.rest.body import Body, read_body
 from discordproxy_sandbox.rest.faults import Fault, Faults
@@ -58,11 +58,11 @@ class RestServer:
         await asyncio.sleep(inbound_s)
         record, reply = self.judge(http, body)
         await asyncio.sleep(outbound_s + reply.delay_s)
-        if reply.fate == "silent":
+        if reply.outcome == "silent":
             await self._stay_silent(http)
-        self.ledger.close(record, reply.status if reply.fate == "answer" else 0, self.clock())
+        self.ledger.close(record, reply.status if reply.outcome == "answer" else 0, self.clock())
         self.log(record)
-        if reply.fate == "reset":
+        if reply.outcome == "reset":
             _reset(http)
         if http.transport and not http.transport.is_closing():
             reply.ruling.announce(self.clock())
@@ -158,11 +158,7 @@ class RestServer:
             raise body.error
         self._check_params(match)
         if route.body:
-            self._check_form(
-                route.body({} if body.content is None else body.content, "", unknown := UnknownReference()),
-                unknown,
-                record,
-            )
+            self._check_form(route.body, {} if body.content is None else body.content, record)
         elif body.content:
             record.violations.append("body sent to a route without one")
         if body.uploads and not route.files:
@@ -186,7 +182,7 @@ class RestServer:
 
     def _check_params(self, match: Match) -> None:
         for name, value in match.params.items():
-            if name.endswith("_id") and name not in _NOT_SNOWFLAKES and snowflake(value, "", UnknownReference()):
+            if name.endswith("_id") and name not in _NOT_SNOWFLAKES and snowflake(value, "", []):
                 message = f'Value "{value}" is not snowflake.'
                 raise invalid_form({name: failure("NUMBER_TYPE_COERCE", message)})
             if refusal := self.world.refusal(value):
@@ -195,12 +191,14 @@ class RestServer:
         if channel is not None and not bot_sees(self.world, channel):
             raise discord_error(50001)
 
-    def _check_form(self, errors: dict[str, Any], unknown: UnknownReference, record: Record) -> None:
-        record.violations += [f"unknown key {path}" for path in unknown.paths]
+    def _check_form(self, check: Check, content: Any, record: Record) -> None:
+        unknown: list[str] = []
+        errors = check(content, "", unknown)
+        record.violations += [f"unknown key {path}" for path in unknown]
         if errors:
             raise invalid_form(errors)
-        if self.strict and unknown.paths:
-            raise invalid_form({path: failure("UNKNOWN_KEY", "Discord has no such key.") for path in unknown.paths})
+        if self.strict and unknown:
+            raise invalid_form({path: failure("UNKNOWN_KEY", "Discord has no such key.") for path in unknown})
 
     async def _stay_silent(self, http: web.Request) -> None:
         while not self.closing.is_set() and http.transport and not http.transport.is_closing():

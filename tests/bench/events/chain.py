@@ -70,7 +70,7 @@ async def chain(**settings: str) -> AsyncIterator[Chain]:
 
 
 def cpu_s(process: Process) -> float:
-    """CPU time of a process and of the child that its leash started."""
+    """CPU time of a process and of the child that `setpriv` started."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 

@@ -25,7 +25,7 @@ from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.objects import make_channel
 from fakes.eventually import eventually
 from fakes.ports import free_port, free_ports
-from processes.leash import LEASH
+from processes.end_with_parent import END_WITH_PARENT
 
 HERE = Path(__file__).parent
 SEND = "POST /channels/{channel_id}/messages"
@@ -125,7 +125,7 @@ class Caller:
 @asynccontextmanager
 async def library(name: str) -> AsyncIterator[Caller]:
     process = await asyncio.create_subprocess_exec(
-        *LEASH,
+        *END_WITH_PARENT,
         *PROGRAMS[name],
         env={**os.environ, "PYTHONPATH": str(TESTS), "NODE_PATH": str(DISCORDJS.folder / "node_modules")},
         stdin=asyncio.subprocess.PIPE,

@@ -15,8 +15,8 @@ from bench.ratelimit.scenarios import JITTER_S, RTT_S, Arrival, Row, Scenario, S
 from bench.ratelimit.worker import send
 from discordproxy_ratelimit.broker import Limits
 from fakes import virtual_time
+from processes.end_with_parent import END_WITH_PARENT
 from processes.fleet import fleet
-from processes.leash import LEASH
 
 TESTS = Path(__file__).resolve().parents[2]
 LEAD_S = 0.5
@@ -107,7 +107,7 @@ def _rules(scenario: Scenario, bucket: str) -> dict[str, Any]:
 @asynccontextmanager
 async def _process(module: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *LEASH,
+        *END_WITH_PARENT,
         sys.executable,
         "-m",
         f"bench.ratelimit.{module}",

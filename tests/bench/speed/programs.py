@@ -21,7 +21,7 @@ from bench.speed.orders import Load, Outcome
 from bench.speed.profiled_worker import MARK
 from fakes.eventually import eventually
 from fakes.ports import free_port
-from processes.leash import LEASH
+from processes.end_with_parent import END_WITH_PARENT
 from processes.process import Process
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -164,7 +164,7 @@ class LoadGenerator:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            *(*LEASH, sys.executable, "-m", "bench.speed.load"),
+            *(*END_WITH_PARENT, sys.executable, "-m", "bench.speed.load"),
             cwd=TESTS,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -208,7 +208,7 @@ async def profiled_worker(server: Server) -> AsyncIterator["ProfiledWorker"]:
     ports = {"DISCORDPROXY_PORT": str(port), "DISCORDPROXY_REST_PORT": str(rest_port)}
     async with AsyncExitStack() as stack:
         process = await asyncio.create_subprocess_exec(
-            *(*LEASH, sys.executable, "-m", "bench.speed.profiled_worker", "discordproxy_api"),
+            *(*END_WITH_PARENT, sys.executable, "-m", "bench.speed.profiled_worker", "discordproxy_api"),
             env={**environment(), **server.environment, **ports},
             cwd=server.folder,
             stdin=asyncio.subprocess.PIPE,

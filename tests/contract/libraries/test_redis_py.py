@@ -52,7 +52,7 @@ def test_the_serializer_packs_without_a_connection():
 
 
 def test_a_connection_writes_and_reads_under_its_own_time_limit():
-    """manners: the limit is kept in `socket_timeout`, and without one the library calls no `wait_for`."""
+    """connections: the limit is kept in `socket_timeout`, and without one the library calls no `wait_for`."""
     assert parameters(AbstractConnection.send_packed_command)[:3] == ["self", "command", "check_health"]
     assert "timeout" in parameters(AbstractConnection.read_response)
     assert "check_health" in parameters(AbstractConnection.connect_check_health)
@@ -68,7 +68,7 @@ def test_a_connection_writes_and_reads_under_its_own_time_limit():
 def test_a_connection_closes_at_once_when_told_to():
     assert "nowait" in parameters(AbstractConnection.disconnect)
     connection = Connection()
-    assert connection._writer is None, "manners: the transport behind it is cut"
+    assert connection._writer is None, "connections: the transport behind it is cut"
     assert callable(connection.should_reconnect)
     assert hasattr(SSLConnection(), "ssl_context"), "pool: shared by all connections"
 

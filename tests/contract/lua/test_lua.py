@@ -18,7 +18,7 @@ from redis.crc import key_slot
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.circuit import Circuit
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.inspection import SCRIPT as SURVEY
+from discordproxy_ratelimit.inspection import SCRIPT as INSPECTION
 from discordproxy_ratelimit.limiter.store import PARTS, Store
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
@@ -33,7 +33,7 @@ from processes.fleet import in_real_time
 
 FOLDER = Path(str(files("discordproxy_ratelimit"))) / "lua"
 SCRIPTS = {"broker": Store.BROKER, "reap": Store.REAP, "circuit": Circuit.SCRIPT, "claim": CLAIM}
-SCRIPTS |= {"board": Registry.SCRIPT, "survey": SURVEY, "quota": app_rate.SCRIPT, "tables": tables.SCRIPT}
+SCRIPTS |= {"registry": Registry.SCRIPT, "inspect": INSPECTION, "app_rate": app_rate.SCRIPT, "tables": tables.SCRIPT}
 CHANNEL, GUILD = 81384788765712384, 41771983423143937
 KEYLESS = {"TIME", "PUBLISH"}
 ALL_KEYS = {"UNLINK", "EXISTS", "DEL"}
@@ -97,7 +97,7 @@ def test_no_script_walks_over_something_without_a_bound() -> None:
     """Whole collections are read only where their size is bounded, and by name here; loops over them are by count."""
     whole = {"circuit": ["HGETALL", "HGETALL"]}  # 61 cells; 33 applications
     whole["claim"] = ["HGETALL"]  # 25 parts of the time results are kept for
-    whole["board"] = ["HGETALL", "HGETALL"]  # 1000 names of a tick, live workers
+    whole["registry"] = ["HGETALL", "HGETALL"]  # 1000 names of a tick, live workers
     whole["tables"] = ["HGETALL"]  # 131 commands of a scope, and those deleted in the last hour
     for name, script in SCRIPTS.items():
         code = without_comments(script.text)

@@ -10,7 +10,6 @@ from discordproxy_api.contract.contract import (
     load_contract,
     request_parts,
 )
-from discordproxy_api.rpcs.composites import COMPOSITES
 from fakes.every_case import every_case
 from strategies.discord_spec import alternatives, answer_schema, body_places, body_schema, openapi, resolve, routes
 
@@ -26,6 +25,19 @@ SHARED_MULTIPART = {"CreateThread", "CreateInvite", "CreateForumPost"}
 FORUM_MESSAGE = range(2, 30)
 """Field numbers of a forum post that are sent in its object `message`."""
 
+
+COMPOSITES = (
+    "SendDirectMessage",
+    "SyncMemberRoles",
+    "CreateInteractionResponse",
+    "Request",
+    "GetVoiceStates",
+    "ComputePermissions",
+    "SyncCommands",
+    "ListCommands",
+    "ReleaseCommands",
+)
+"""RPCs without a route; each has a class of its own in `rpcs/` or `cached/composite_reads.py`."""
 
 FILE_OF_A_FORM = {"CreateGuildSticker": "file", "SetInviteTargetUsers": "target_users_file"}
 """RPCs whose body is a form with one file that the proxy adds in a step."""

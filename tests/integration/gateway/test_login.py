@@ -10,7 +10,7 @@ from discordproxy_gateway.cache import GatewayState, Slot, read_state
 from discordproxy_gateway.discord.discord_socket import HAND_OVER
 from discordproxy_gateway.discord.failures import FatalError, LeaseLostError
 from discordproxy_gateway.store import session_store
-from discordproxy_gateway.store.lease import Leader
+from discordproxy_gateway.store.lease import LeaderElection
 from discordproxy_gateway.store.session_store import GATE_MS, HANDSHAKE_MS, SessionStore
 from discordproxy_sandbox.gateway.gateway import GatewayConfig
 from discordproxy_sandbox.rest.faults import Fault
@@ -232,7 +232,7 @@ async def successor_at(slot, first, second, scripts, keys):
         return second
     if slot.shard_count != first.slot.shard_count:
         await scripts.redis.delete(keys.lease(second.slot), keys.division)
-    return await Leader(scripts, keys, slot).lead()
+    return await LeaderElection(scripts, keys, slot).acquire()
 
 
 class TestGate:
@@ -242,7 +242,7 @@ class TestGate:
     async def two(self, redis, keys, scripts):
         store = SessionStore(scripts, keys)
         await redis.hset(keys.identify_budget, mapping={"remaining": 100, "reset_at_ms": 2**50})
-        leases = [await Leader(scripts, keys, Slot(number, 2)).lead() for number in range(2)]
+        leases = [await LeaderElection(scripts, keys, Slot(number, 2)).acquire() for number in range(2)]
         return store, *leases
 
     async def test_opens_five_seconds_after_an_identify(self, two):
@@ -323,6 +323,6 @@ class TestGate:
 
 async def test_a_lease_without_an_end_gets_one(redis, keys, scripts):
     await redis.hset(keys.lease(SLOT), mapping={"owner": "a holder that is gone", "fence": 1})
-    leader = Leader(scripts, keys, SLOT, lease_s=0.5)
+    leader = LeaderElection(scripts, keys, SLOT, lease_s=0.5)
     async with asyncio.timeout(60):
-        assert (await leader.lead()).fence == 1
+        assert (await leader.acquire()).fence == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.keys import Slot
-from discordproxy_gateway.store.lease import Leader
+from discordproxy_gateway.store.lease import LeaderElection
 from discordproxy_gateway.store.operations import pack
 from discordproxy_gateway.store.scripts import source
 from discordproxy_gateway.write.event_queue import Followers
@@ -138,17 +138,17 @@ def test_every_script_says_what_it_takes_and_returns(name):
 class TestLease:
     @pytest.fixture
     def leader(self, scripts, keys):
-        return lambda lease_s=10.0: Leader(scripts, keys, SLOT, lease_s=lease_s)
+        return lambda lease_s=10.0: LeaderElection(scripts, keys, SLOT, lease_s=lease_s)
 
     async def test_fences_rise(self, leader):
         for fence in (1, 2, 3):
-            lease = await leader().lead()
+            lease = await leader().acquire()
             assert lease.fence == fence
             await lease.release()
 
     async def test_one_leads_the_next_is_woken_by_its_release(self, leader):
-        first = await leader(lease_s=60).lead()
-        waiting = asyncio.create_task(leader(lease_s=60).lead())
+        first = await leader(lease_s=60).acquire()
+        waiting = asyncio.create_task(leader(lease_s=60).acquire())
         done, _ = await asyncio.wait({waiting}, timeout=0.2)
         assert not done
         await first.release()
@@ -158,21 +158,21 @@ class TestLease:
         await second.release()
 
     async def test_nobody_leads_who_divides_the_bot_differently(self, leader, scripts, keys, redis, caplog):
-        first = await leader(lease_s=60).lead()
-        other = Leader(scripts, keys, Slot(0, 2), lease_s=60)
-        waiting = asyncio.create_task(other.lead())
+        first = await leader(lease_s=60).acquire()
+        other = LeaderElection(scripts, keys, Slot(0, 2), lease_s=60)
+        waiting = asyncio.create_task(other.acquire())
         await eventually(lambda: "runs this bot with 1 shards" in caplog.text)
         assert not waiting.done()
         await first.release()
         waiting.cancel()
         await redis.delete(keys.division)  # as it ends by itself, a lease later
-        second = await other.lead()
+        second = await other.acquire()
         await second.renew()
         assert await redis.get(keys.division) == b"2"
         await second.release()
 
     async def test_a_lease_that_ran_out_is_not_taken_back(self, leader, redis, keys):
-        lease = await leader().lead()
+        lease = await leader().acquire()
         await redis.delete(keys.lease(SLOT))
         with pytest.raises(LeaseLostError):
             await lease.renew()
@@ -182,20 +182,20 @@ class TestLease:
 
     async def test_a_clock_that_was_set_back_keeps_no_dead_leader(self, leader, redis, keys):
         """Redis keeps the times at which keys expire, not how long they live."""
-        await leader(lease_s=0.5).lead()
+        await leader(lease_s=0.5).acquire()
         for key in (keys.lease(SLOT), keys.division):
             await redis.pexpire(key, 3_600_000)  # as the clock goes back by an hour
         async with asyncio.timeout(60):
-            assert (await leader(lease_s=0.5).lead()).fence == 2
+            assert (await leader(lease_s=0.5).acquire()).fence == 2
 
     async def test_only_the_owner_renews_and_releases(self, leader, redis, keys):
-        lease = await leader().lead()
+        lease = await leader().acquire()
         await redis.hset(keys.lease(SLOT), "owner", "somebody else")
         await lease.release()
         assert await redis.exists(keys.lease(SLOT))
 
     async def test_the_holder_stops_by_its_own_clock(self, leader):
-        lease = await leader().lead()
+        lease = await leader().acquire()
         lease.extend(asyncio.get_running_loop().time() - 9.5)
         with pytest.raises(LeaseLostError):
             lease.ensure_held()

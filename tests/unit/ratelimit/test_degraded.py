@@ -14,24 +14,9 @@ from discordproxy_ratelimit.degraded import LocalPace
 from discordproxy_ratelimit.errors import DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import NO_ANSWER, Answer
 from discordproxy_ratelimit.route import Route
-from fakes.virtual_time import EPOCH_S, VirtualClock, run
+from fakes.virtual_time import TickingClock, run
 
 OK = Answer(200)
-
-
-class TickingClock(VirtualClock):
-    """Each look at the clock takes a microsecond, as in the real world: aiolimiter waits for times to differ."""
-
-    _now = 1000.0
-
-    @property
-    def now(self) -> float:
-        self._now += 1e-6
-        return self._now
-
-    @now.setter
-    def now(self, value: float) -> None:
-        self._now = max(self._now, value) if value < EPOCH_S else self._now
 
 
 def virtual(story: Coroutine[Any, Any, None]) -> None:

@@ -10,7 +10,7 @@ GUILD = str(7 << 22)
 
 
 def session(intents: int = 1, shard: tuple[int, int] = (0, 1)) -> SandboxSession:
-    return SandboxSession("id", "key", intents, shard, bot_id="1", news=asyncio.Event())
+    return SandboxSession("id", "key", intents, shard, bot_id="1", new_events=asyncio.Event())
 
 
 def test_events_are_numbered_and_kept_for_replay():

@@ -9,7 +9,7 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.rest_edge.relay import Relay
-from discordproxy_api.rest_edge.repeats.unanswered import SlowNotes, UnansweredNotes, Value
+from discordproxy_api.rest_edge.repeats.unanswered import SlowRequests, UnansweredRequests, Value
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 
 
@@ -38,10 +38,15 @@ class MessageRelay:
     """
 
     def __init__(
-        self, relay: Relay, notes: UnansweredNotes, slow: SlowNotes, metrics: Metrics, background: BackgroundTasks
+        self,
+        relay: Relay,
+        unanswered: UnansweredRequests,
+        slow: SlowRequests,
+        metrics: Metrics,
+        background: BackgroundTasks,
     ) -> None:
         self._relay = relay
-        self._notes = notes
+        self._unanswered = unanswered
         self._slow = slow
         self._metrics = metrics
         self._background = background
@@ -56,7 +61,7 @@ class MessageRelay:
             call: for whom.
             message: its nonce and body.
         """
-        value = self._notes.begin(message.fingerprint)
+        value = self._unanswered.begin(message.fingerprint)
         call.before_effect = partial(self._complete, request, message, value)
         slow = self._slow.begin(partial(self.keep, message), call)
         try:
@@ -67,18 +72,18 @@ class MessageRelay:
                 await asyncio.shield(self._background.start(self.keep(message)))
             raise
         finally:
-            noted = await self._slow.end(slow)
-        if message.is_repeat or noted:
-            await self._notes.forget(message.fingerprint)
+            was_kept = await self._slow.end(slow)
+        if message.is_repeat or was_kept:
+            await self._unanswered.forget(message.fingerprint)
         return reply
 
     async def keep(self, message: NoncedMessage) -> None:
         """Keep the nonce of a message whose answer its caller does not receive."""
-        await self._notes.keep(message.fingerprint, message.nonce.encode())
+        await self._unanswered.keep(message.fingerprint, message.nonce.encode())
 
     async def _complete(self, request: RestRequest, message: NoncedMessage, value: Value) -> None:
         """Set the body of a message that is about to leave, with the nonce that is now known."""
-        earlier = await self._notes.finish(message.fingerprint, value)
+        earlier = await self._unanswered.finish(message.fingerprint, value)
         if earlier:
             self._metrics.resent.labels("same_nonce").inc()
             message.nonce, message.is_repeat = earlier.decode(), True

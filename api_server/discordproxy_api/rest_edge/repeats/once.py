@@ -8,7 +8,7 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.rest_edge.relay import Relay, pack, unpack
-from discordproxy_api.rest_edge.repeats.unanswered import SlowNote, SlowNotes, UnansweredNotes, Value
+from discordproxy_api.rest_edge.repeats.unanswered import SlowRequest, SlowRequests, UnansweredRequests, Value
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 
 _IN_FLIGHT, _LOST = b"in flight", b"lost"
@@ -30,10 +30,15 @@ class OnceRelay:
     """
 
     def __init__(
-        self, relay: Relay, notes: UnansweredNotes, slow: SlowNotes, metrics: Metrics, background: BackgroundTasks
+        self,
+        relay: Relay,
+        unanswered: UnansweredRequests,
+        slow: SlowRequests,
+        metrics: Metrics,
+        background: BackgroundTasks,
     ) -> None:
         self._relay = relay
-        self._notes = notes
+        self._unanswered = unanswered
         self._slow = slow
         self._metrics = metrics
         self._background = background
@@ -47,10 +52,10 @@ class OnceRelay:
 
     async def _send(self, request: RestRequest, call: Call, fingerprint: str) -> Reply | None:
         """Send a request; return None if it is a repeat, which was not sent."""
-        value = self._notes.begin(fingerprint)  # read while the request waits for its permit: it costs no time
+        value = self._unanswered.begin(fingerprint)  # read while the request waits for its permit: it costs no time
         call.before_effect = partial(self._require_first, fingerprint, value, call)
         sending = self._background.start(self._relay.send(request, call))
-        slow = self._slow.begin(partial(self._notes.keep, fingerprint, _IN_FLIGHT, _IN_FLIGHT_S), call)
+        slow = self._slow.begin(partial(self._unanswered.keep, fingerprint, _IN_FLIGHT, _IN_FLIGHT_S), call)
         try:
             await asyncio.wait({sending})
         except asyncio.CancelledError:
@@ -63,7 +68,7 @@ class OnceRelay:
         finally:
             value.drop()
         if await self._slow.end(slow):
-            await self._notes.forget(fingerprint)
+            await self._unanswered.forget(fingerprint)
         try:
             return None if isinstance(sending.exception(), _RepeatError) else sending.result()
         finally:
@@ -71,13 +76,13 @@ class OnceRelay:
 
     async def _require_first(self, fingerprint: str, value: Value, call: Call) -> None:
         """Raise `_RepeatError` if the same request was made before."""
-        if await self._notes.finish(fingerprint, value):
+        if await self._unanswered.finish(fingerprint, value):
             raise _RepeatError
         call.trust()
 
     async def keep(self, fingerprint: str, reply: Reply) -> None:
         """Keep an answer that its caller did not receive."""
-        await self._notes.keep(fingerprint, pack(reply))
+        await self._unanswered.keep(fingerprint, pack(reply))
 
     async def _answer_of_earlier(self, fingerprint: str, call: Call) -> Reply | None:
         """Return the answer of the same request, once it has one; None if there was none.
@@ -85,7 +90,7 @@ class OnceRelay:
         Raises:
             ApiError: its answer is lost.
         """
-        while (found := await self._notes.get(fingerprint)) == _IN_FLIGHT:
+        while (found := await self._unanswered.get(fingerprint)) == _IN_FLIGHT:
             call.doubt()
             await asyncio.sleep(_POLL_S)
         if not found:
@@ -93,20 +98,20 @@ class OnceRelay:
             return None
         call.doubt()
         self._metrics.resent.labels("same_answer").inc()
-        await self._notes.forget(fingerprint)
+        await self._unanswered.forget(fingerprint)
         if found == _LOST:
             text = "Discord did not answer the same request before this one; whether it took effect is unknown."
             raise errors.refusal("UNAVAILABLE", "DISCORD_UNREACHABLE", text)
         return unpack(found)
 
-    async def _keep_answer(self, sending: asyncio.Task[Reply], slow: SlowNote, call: Call, fingerprint: str) -> None:
+    async def _keep_answer(self, sending: asyncio.Task[Reply], slow: SlowRequest, call: Call, fingerprint: str) -> None:
         """Keep the answer of a request whose caller has gone."""
         await asyncio.wait({sending})
-        noted = await self._slow.end(slow)
+        was_kept = await self._slow.end(slow)
         if call.sent != "no":
-            await self._notes.keep(fingerprint, _outcome_of(sending))
-        elif noted:
-            await self._notes.forget(fingerprint)
+            await self._unanswered.keep(fingerprint, _outcome_of(sending))
+        elif was_kept:
+            await self._unanswered.forget(fingerprint)
 
 
 def _outcome_of(sending: asyncio.Task[Reply]) -> bytes:

@@ -13,10 +13,11 @@ from discordproxy_ratelimit.shared.claims import Claims
 
 log = logging.getLogger("discordproxy_api.rest_edge.repeats")
 
-NOTED_AFTER_S = 2.0
-"""A request that takes longer is noted: a library that gives up repeats it at once, perhaps at another worker.
+KEPT_AFTER_S = 2.0
+"""The value of a request that takes longer is kept.
 
-It is shorter than the timeout of every library. Most requests are answered before.
+A library that gives up repeats its request at once, perhaps at another worker. The time is shorter than the timeout
+of every library; most requests are answered before.
 """
 
 FRESH_S = 0.1
@@ -41,7 +42,7 @@ class Value:
             self.reading.exception()  # else it would be logged
 
 
-class UnansweredNotes:
+class UnansweredRequests:
     """Values of requests whose answer was not delivered, for as long as Discord knows a nonce."""
 
     def __init__(self, claims: Claims) -> None:
@@ -88,8 +89,8 @@ def _key(fingerprint: str) -> str:
     return f"unanswered:{fingerprint}"
 
 
-class SlowNote:
-    """The note of one request in flight."""
+class SlowRequest:
+    """A request in flight, and how its value is kept."""
 
     __slots__ = ("call", "due_at", "keep", "writing")
 
@@ -100,7 +101,7 @@ class SlowNote:
         self.writing: asyncio.Task[None] | None = None
 
 
-class SlowNotes:
+class SlowRequests:
     """Keeps the values of requests that are in flight for long, with one timer for all of them.
 
     Args:
@@ -109,41 +110,41 @@ class SlowNotes:
 
     def __init__(self, background: BackgroundTasks) -> None:
         self._background = background
-        self._notes: dict[SlowNote, None] = {}
+        self._requests: dict[SlowRequest, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, keep: Callable[[], Coroutine[Any, Any, None]], call: Call) -> SlowNote:
-        """Return the note of a request that is about to be sent.
+    def begin(self, keep: Callable[[], Coroutine[Any, Any, None]], call: Call) -> SlowRequest:
+        """Start to watch a request that is about to be sent.
 
         Args:
             keep: writes the value; repeated, so that it may expire soon.
             call: whose request it is.
         """
         loop = asyncio.get_running_loop()
-        note = SlowNote(keep, call, loop.time() + NOTED_AFTER_S)
-        self._notes[note] = None
+        request = SlowRequest(keep, call, loop.time() + KEPT_AFTER_S)
+        self._requests[request] = None
         if self._timer is None:
-            self._timer = loop.call_later(NOTED_AFTER_S / 4, self._write_due)
-        return note
+            self._timer = loop.call_later(KEPT_AFTER_S / 4, self._write_due)
+        return request
 
-    def write(self, note: SlowNote) -> None:
+    def write(self, request: SlowRequest) -> None:
         """Write the value now."""
-        note.writing = self._background.start(note.keep())
+        request.writing = self._background.start(request.keep())
 
-    async def end(self, note: SlowNote) -> bool:
-        """End a note, once its value is written if that has begun; return whether it has."""
-        self._notes.pop(note, None)
-        if note.writing is None:
+    async def end(self, request: SlowRequest) -> bool:
+        """End the watch of a request, once its value is written if that has begun; return whether it has."""
+        self._requests.pop(request, None)
+        if request.writing is None:
             return False
-        await asyncio.wait({note.writing})
+        await asyncio.wait({request.writing})
         return True
 
     def _write_due(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for note in self._notes:
-            if note.due_at <= now:
-                note.due_at = now + NOTED_AFTER_S
-                if note.call.sent != "no":
-                    self.write(note)
-        self._timer = loop.call_later(NOTED_AFTER_S / 4, self._write_due) if self._notes else None
+        for request in self._requests:
+            if request.due_at <= now:
+                request.due_at = now + KEPT_AFTER_S
+                if request.call.sent != "no":
+                    self.write(request)
+        self._timer = loop.call_later(KEPT_AFTER_S / 4, self._write_due) if self._requests else None

@@ -16,7 +16,7 @@ from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.commands.discord_commands import CommandScope, DiscordCommands
 from discordproxy_api.commands.documents import Document, title
 from discordproxy_api.commands.messages import document_of, message_of
-from discordproxy_api.commands.owner_tables import OwnerTables
+from discordproxy_api.commands.owner_tables import OwnerTables, commands_changed
 from discordproxy_api.commands.planning import Action
 from discordproxy_api.commands.synchronization import CommandSync, Declaration
 from discordproxy_api.commands.validation import validate_commands
@@ -114,8 +114,7 @@ class ReleaseCommands:
             if record.app == owner and key.partition(":")[2] in names
         }
         if not await self._owners.change(guild_id, [table.written(key, None) for key in released]):
-            text = "Another worker changes the commands of this scope at the same time; try again."
-            raise errors.refusal("ABORTED", "COMMANDS_CHANGED", text, retry_after_s=1.0)
+            raise commands_changed()
         response = CommandsResponse()
         for key, record in released.items():
             kind, _, name = key.partition(":")

@@ -81,13 +81,13 @@ class OwnCommands:
             return self._of_one(request, scope, line.parameters["command_id"], document, call)
         if line.method == "GET":
             return partial(self._list, request, scope, call)
-        declared = document if line.method == "PUT" else [document]
+        replaces = line.method == "PUT"
+        declared = document if replaces else [document]
         if not isinstance(declared, list):
             raise errors.invalid_field(_LIST, "LIST_TYPE_CONVERT", "Must be a JSON array of commands.")
         check_commands(declared, _LIST, call, in_guild=bool(scope.guild_id))
-        is_list = line.method == "PUT"
-        declaration = Declaration(call.app, scope, declared, _LIST, take_over=take_over, deletes=is_list)
-        return partial(self._replace if line.method == "PUT" else self._create, declaration, call)
+        declaration = Declaration(call.app, scope, declared, _LIST, take_over=take_over, deletes=replaces)
+        return partial(self._replace if replaces else self._create, declaration, call)
 
     async def _replace(self, declaration: Declaration, call: Call) -> Reply:
         result = await self._sync.run(declaration, call)

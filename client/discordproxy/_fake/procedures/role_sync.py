@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import grpc
+
 from discordproxy._fake.objects import in_guild, known
+from discordproxy._fake.world import ProxyRefusalError
 from discordproxy.discord_api_pb2 import (
     MemberRoleChange,
     RoleSyncPlan,
@@ -20,20 +23,12 @@ if TYPE_CHECKING:
     from discordproxy._fake.world import FakeWorld
 
 
-class TooManyRemovalsError(Exception):
-    """The plan removes more than allowed."""
-
-    def facts(self) -> dict[str, Any]:
-        """Return the proxy's error details."""
-        return {"type": "ProxyException", "text": str(self), "reason": "TOO_MANY_REMOVALS", "sent": "no"}
-
-
 def sync_guild_roles(world: FakeWorld, request: SyncGuildRolesRequest) -> Iterator[SyncGuildRolesProgress]:
     """Yield plan and report, and change the members.
 
     Raises:
         HttpRefusalError: the guild does not exist.
-        TooManyRemovalsError: nothing was changed.
+        ProxyRefusalError: the plan removes more than allowed; nothing was changed.
     """
     known(world.guilds, request.guild_id, 10004, "Unknown Guild")
     checked = (_unassignable(world, request.guild_id, each.role_id) for each in request.roles)
@@ -64,7 +59,8 @@ def sync_guild_roles(world: FakeWorld, request: SyncGuildRolesRequest) -> Iterat
         yield SyncGuildRolesProgress(report=RoleSyncReport(complete=True))
         return
     if plan.removes > plan.max_removals:
-        raise TooManyRemovalsError(f"The plan removes {plan.removes} roles, and {plan.max_removals} are allowed.")
+        text = f"The plan removes {plan.removes} roles, and {plan.max_removals} are allowed."
+        raise ProxyRefusalError(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_REMOVALS", text)
     for change in plan.changes:
         roles = members[change.user_id].roles
         roles[:] = _changed(roles, change)

@@ -5,7 +5,7 @@ import secrets
 
 from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.messages.forms import AUTOCOMPLETE, MODAL
-from discordproxy_sandbox.messages.validation import UnknownReference, anything, failure, form, one_of
+from discordproxy_sandbox.messages.validation import anything, failure, form, one_of
 from discordproxy_sandbox.resources.channel.messages import edit_in, store
 from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import World
@@ -107,7 +107,7 @@ def _check_kind(used: int, kind: int, data: Json) -> None:
     choices_only = used == _TYPING
     if choices_only != (kind == _AUTOCOMPLETE) or (used == _SUBMITTED and kind == _MODAL):
         raise invalid_form({"type": failure("INTERACTION_RESPONSE_TYPE_INVALID", "Invalid type for this interaction.")})
-    if kind in _DATA and (wrong := _DATA[kind](data, "data", UnknownReference())):
+    if kind in _DATA and (wrong := _DATA[kind](data, "data", [])):
         raise invalid_form({"data": wrong})
 
 

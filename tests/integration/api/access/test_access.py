@@ -173,10 +173,10 @@ async def test_a_channel_includes_what_lies_in_it(discord, tmp_path):
 
 async def test_where_a_channel_lies_is_asked_once_for_a_burst(discord, tmp_path):
     async with keyed(discord, tmp_path, {"guilds": [GUILD]}) as keyed_:
-        keyed_.served.broker.gate.clear()
+        keyed_.served.broker.granting.clear()
         burst = [asyncio.create_task(keyed_.call("TriggerTyping", channel_id=CHANNEL)) for _ in range(5)]
         await eventually(lambda: keyed_.served.worker.metrics.in_progress == len(burst))
-        keyed_.served.broker.gate.set()
+        keyed_.served.broker.granting.set()
         await asyncio.gather(*burst)
         asked = [each.route.name for each in keyed_.served.broker.acquired]
         assert asked.count("GET /channels/{channel_id}") == 1

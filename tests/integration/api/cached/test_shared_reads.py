@@ -1,4 +1,4 @@
-"""Reads that are asked once for all: who has less patience does not wait for who has more."""
+"""Reads that are sent once for all callers; one with a shorter wait or a higher priority is sent by itself."""
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -12,11 +12,11 @@ URGENT, HASTY = RequestOptions(priority=RequestOptions.HIGH), RequestOptions(max
 
 
 @pytest.mark.parametrize("options", [URGENT, HASTY])
-async def test_the_urgent_ask_for_themselves(served, options):
-    served.broker.gate.clear()
+async def test_an_urgent_read_is_sent_by_itself(served, options):
+    served.broker.granting.clear()
     calls = [served.stub.GetGuild(pb.GetGuildRequest(guild_id=int(GUILD_ID)))]
     await eventually(lambda: served.broker.waiting == 1)
     calls.append(served.stub.GetGuild(pb.GetGuildRequest(guild_id=int(GUILD_ID), options=options)))
     await eventually(lambda: served.broker.waiting == len(calls))
-    served.broker.gate.set()
+    served.broker.granting.set()
     assert {(await call).guild.id for call in calls} == {int(GUILD_ID)}

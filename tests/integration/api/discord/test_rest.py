@@ -119,7 +119,7 @@ both = pytest.mark.parametrize("upload", [False, True], ids=["json", "upload"])
 
 @both
 async def test_cancelled_while_it_waits_for_a_permit_nothing_is_sent(bench, upload):
-    bench.broker.gate.clear()
+    bench.broker.granting.clear()
     task = asyncio.create_task(bench.rest.send(a_request(upload=upload), bench.call))
     await eventually(lambda: bench.broker.waiting)
     await bench.cancelled(task)

@@ -30,7 +30,7 @@ def details(error):
 
 
 async def test_a_caller_that_disconnects_while_waiting_frees_its_place(served):
-    served.broker.gate.clear()
+    served.broker.granting.clear()
     call = served.stub.SendChannelMessage(MESSAGE)
     await until(lambda: served.broker.waiting == 1)
     call.cancel()
@@ -60,7 +60,7 @@ async def test_the_callers_deadline_reaches_the_broker(served):
 
 
 async def test_a_deadline_while_waiting_frees_the_place(served):
-    served.broker.gate.clear()
+    served.broker.granting.clear()
     timeout_s = 0.1
     while (
         not served.broker.acquired
@@ -108,7 +108,7 @@ async def test_calls_are_counted(served):
 
 async def test_calls_beyond_the_limit_are_refused(discord):
     async with serve(discord, max_calls=2) as served:
-        served.broker.gate.clear()
+        served.broker.granting.clear()
         waiting = [served.stub.SendChannelMessage(MESSAGE) for _ in range(2)]
         await until(lambda: served.broker.waiting == 2)
         with pytest.raises(grpc.aio.AioRpcError) as failed:
@@ -116,21 +116,21 @@ async def test_calls_beyond_the_limit_are_refused(discord):
         name, found = details(failed.value)
         assert (name, found["reason"], found["sent"]) == ("RESOURCE_EXHAUSTED", "QUEUE_FULL", "no")
         assert found["retry_after"]
-        served.broker.gate.set()
+        served.broker.granting.set()
         await asyncio.gather(*waiting)
         await served.stub.SendChannelMessage(MESSAGE)
 
 
 async def test_one_app_cannot_use_up_the_total(discord):
     async with serve(discord, max_calls=5, max_calls_per_app=1) as served:
-        served.broker.gate.clear()
+        served.broker.granting.clear()
         first = served.stub.SendChannelMessage(MESSAGE, metadata=(("x-discordproxy-app", "a"),))
         await until(lambda: served.broker.waiting == 1)
         with pytest.raises(grpc.aio.AioRpcError):
             await served.stub.SendChannelMessage(MESSAGE, metadata=(("x-discordproxy-app", "a"),))
         other = served.stub.SendChannelMessage(MESSAGE, metadata=(("x-discordproxy-app", "b"),))
         await until(lambda: served.broker.waiting == 2)
-        served.broker.gate.set()
+        served.broker.granting.set()
         await asyncio.gather(first, other)
 
 
@@ -148,7 +148,7 @@ async def test_the_drain_refuses_waiting_calls_and_finishes_those_in_flight(serv
     served.discord.faults.add(Fault(kind="slow", delay_s=0.3))
     in_flight = served.stub.SendChannelMessage(MESSAGE)
     await until(lambda: served.discord.ledger.records)
-    served.broker.gate.clear()
+    served.broker.granting.clear()
     waiting = served.stub.SendChannelMessage(MESSAGE)
     await until(lambda: served.broker.waiting == 1)
     async with draining(served):

@@ -50,8 +50,8 @@ def shown(*, calm: bool) -> dict[str, Any]:
     )
 
 
-class Told:
-    """Takes the place of what reads the board."""
+class FixedDocument:
+    """Takes the place of the reader of the registry."""
 
     def __init__(self) -> None:
         self.document = shown(calm=False)
@@ -73,9 +73,9 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture
 async def page(port: int):
     """A tab with the page of a document, and the document."""
-    told = Told()
+    source = FixedDocument()
     app = web.Application()
-    app.add_routes(StatusPages(StatusService(told, told)).routes())
+    app.add_routes(StatusPages(StatusService(source, source)).routes())
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -83,7 +83,7 @@ async def page(port: int):
         await tab.look(width=390, scheme="light")
         await tab.open(f"http://127.0.0.1:{runner.addresses[0][1]}/")
         await tab.until("document.querySelectorAll('#workers tbody tr').length === 1")
-        yield tab, told
+        yield tab, source
         assert tab.problems == []
     await runner.cleanup()
 
@@ -115,7 +115,7 @@ async def test_a_phone_shows_first_what_is_wrong(page) -> None:
 
 
 async def test_what_is_left_out_is_said_and_can_be_unfolded(page) -> None:
-    tab, told = page
+    tab, source = page
     for fold, summary in (("idle-fold", "50 idle buckets"), ("errors-fold", "and 25 other kinds of error")):
         assert await tab.value(f"document.querySelector('#{fold} summary').innerText") == summary
         await tab.value(f"document.getElementById('{fold}').open = true")
@@ -131,7 +131,7 @@ async def test_what_is_left_out_is_said_and_can_be_unfolded(page) -> None:
         await tab.look(width=width, scheme=scheme)
         await tab.screenshot(BUILD / f"page-full-{width}-{scheme}.png")
         assert await tab.value("document.documentElement.scrollWidth") == width
-    told.document = shown(calm=True)
+    source.document = shown(calm=True)
     await tab.until("document.getElementById('errors-card').hidden")
     assert not await visible(tab, "#idle-fold")
 
@@ -156,8 +156,8 @@ async def test_marks_of_a_text_are_shown_as_such(page) -> None:
 
 
 async def test_a_calm_day(page) -> None:
-    tab, told = page
-    told.document = shown(calm=True)
+    tab, source = page
+    source.document = shown(calm=True)
     await tab.until("document.getElementById('verdict').innerText === 'all is well'")
     for selector in ("#errors-card", "#limited-card", "#problems"):
         assert not await visible(tab, selector)

@@ -37,13 +37,13 @@ async def test_the_audit_log_has_the_same_line(discord, tmp_path, caplog):
 
 async def test_both_ways_in_share_the_bounds_of_calls(discord):
     async with serve(discord, rest_port=0, max_calls=1) as served:
-        served.broker.gate.clear()
+        served.broker.granting.clear()
         waiting = asyncio.ensure_future(served.stub.GetUser(pb.GetUserRequest(user_id=int(USER_ID), fresh=True)))
         await eventually(lambda: served.broker.waiting == 1)
         async for call in callers(served):
             answer = await call("GET", f"/channels/{CHANNEL_ID}")
             assert (answer.status, answer.reason) == (429, "QUEUE_FULL")
-        served.broker.gate.set()
+        served.broker.granting.set()
         await waiting
 
 

@@ -68,24 +68,24 @@ async def test_an_outage_of_redis_shows_after_a_while(call, monkeypatch):
 
 async def test_a_call_that_takes_too_long_is_answered_and_its_connection_stays(call, monkeypatch):
     monkeypatch.setattr(reception, "RECEIVE_S", -29.9)  # of a time that includes 30 s for Discord's answer
-    call.served.broker.gate.clear()
+    call.served.broker.granting.clear()
     answer = await call("GET", f"/channels/{CHANNEL_ID}", base="/wait=0/api/v10")
     assert (answer.status, answer.reason) == (429, "DEADLINE_EXCEEDED")
     assert call.served.broker.cancelled_waits == 1
     monkeypatch.undo()
-    call.served.broker.gate.set()
+    call.served.broker.granting.set()
     assert (await call("GET", f"/channels/{CHANNEL_ID}")).status == 200
     assert len(call.served.worker.rest_port._connections._open) == 1, "the same one"
 
 
 async def test_who_goes_away_while_waiting_gives_its_place_back(call):
     broker = call.served.broker
-    broker.gate.clear()
+    broker.granting.clear()
     waiting = asyncio.create_task(call("POST", MESSAGES, json={"content": "x"}))
     await eventually(lambda: broker.waiting == 1)
     waiting.cancel()
     await eventually(lambda: broker.waiting == 0)
-    broker.gate.set()
+    broker.granting.set()
     assert broker.cancelled_waits == 1
     await eventually(lambda: call.served.worker.metrics.in_progress == 0)
     assert not call.served.discord.ledger.records
@@ -151,7 +151,7 @@ async def test_a_repeat_of_a_refused_request_is_sent(call):
 
 async def test_a_slow_request_is_noted_before_its_caller_gives_up(call, monkeypatch):
     """The repeat may arrive at another worker before this one has seen that the connection is closed."""
-    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
+    monkeypatch.setattr(unanswered, "KEPT_AFTER_S", 0.02)
     notes = call.served.broker.claims.kept
     call.served.discord.faults.add(Fault(kind="slow", delay_s=2.0, when="after"))
     slow = asyncio.create_task(call("POST", CHANNELS, json={"name": "made"}))
@@ -163,7 +163,7 @@ async def test_a_slow_request_is_noted_before_its_caller_gives_up(call, monkeypa
 
 async def test_the_note_of_a_slow_message_ends_with_its_answer(call, monkeypatch):
     """The same message may be sent again then."""
-    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
+    monkeypatch.setattr(unanswered, "KEPT_AFTER_S", 0.02)
     notes = call.served.broker.claims.kept
     call.served.discord.faults.add(Fault(kind="slow", delay_s=0.5, when="after"))
     sending = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
@@ -175,16 +175,16 @@ async def test_the_note_of_a_slow_message_ends_with_its_answer(call, monkeypatch
 
 async def test_an_equal_message_that_comes_while_the_first_is_slow_is_sent(call, monkeypatch):
     """Its callers may both be there: the first one gets its answer, so the second message is no repeat of it."""
-    monkeypatch.setattr(unanswered, "NOTED_AFTER_S", 0.02)
+    monkeypatch.setattr(unanswered, "KEPT_AFTER_S", 0.02)
     served = call.served
     served.discord.faults.add(Fault(kind="slow", delay_s=0.5, when="after"))
     first = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
     await eventually(lambda: any(key.startswith("unanswered:") for key in served.broker.claims.kept))
-    served.broker.gate.clear()
+    served.broker.granting.clear()
     second = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
     await eventually(lambda: served.broker.waiting == 1)
     assert (await first).status == 200
-    served.broker.gate.set()
+    served.broker.granting.set()
     assert (await second).document["id"] != (await first).document["id"]
     assert len(served.discord.ledger.stored) == 2
 
@@ -196,13 +196,13 @@ async def test_a_repeat_that_waits_for_its_permit_finds_what_was_noted_meanwhile
     served.discord.faults.add(Fault(kind="slow", delay_s=1.0, when="after"))
     first = asyncio.create_task(call("POST", target, json=body))
     await eventually(lambda: served.broker.acquired)
-    served.broker.gate.clear()
+    served.broker.granting.clear()
     again = asyncio.create_task(call("POST", target, json=body))
     await eventually(lambda: served.broker.waiting == 1)
     await asyncio.sleep(unanswered.FRESH_S)
     first.cancel()
     await eventually(lambda: served.broker.claims.kept)
-    served.broker.gate.set()
+    served.broker.granting.set()
     assert (await again).status in {200, 201}
     assert len(served.discord.ledger.stored) + made(call) == 1
 
@@ -213,7 +213,7 @@ async def test_the_drain_refuses_waiting_calls_and_finishes_those_in_flight(call
     flying = asyncio.create_task(call("POST", MESSAGES, json={"content": "flying"}))
     await eventually(lambda: served.broker.acquired)
     await asyncio.sleep(0)
-    served.broker.gate.clear()
+    served.broker.granting.clear()
     waiting = [asyncio.create_task(call("POST", MESSAGES, json={"content": "waits"})) for _ in range(20)]
     await eventually(lambda: served.broker.waiting == 20)
     async with attacks.connection(served.rest_port) as (reader, _idle):
@@ -240,7 +240,7 @@ async def test_a_connection_serves_many_requests(rest):
 
 async def test_the_second_signal_ends_it_at_once(call):
     served = call.served
-    served.broker.gate.clear()
+    served.broker.granting.clear()
     waiting = asyncio.create_task(call("POST", MESSAGES, json={"content": "x"}))
     await eventually(lambda: served.broker.waiting == 1)
     now = asyncio.Event()

@@ -128,13 +128,13 @@ async def test_requests_have_low_priority(served):
 async def test_a_worker_serves_eight_at_a_time(discord):
     broker = FakeBroker()
     async with serve(discord, broker) as served:
-        broker.gate.clear()
+        broker.granting.clear()
         requests = [request_of({MODERATOR: []}, guild_id=number) for number in range(1, 9)]
         waiting = [asyncio.create_task(run(served, request)) for request in requests]
         await eventually(lambda: broker.waiting >= 8)
         done = await run(served, request_of({MODERATOR: []}))
         assert (done.status, done.reason) == ("RESOURCE_EXHAUSTED", "QUEUE_FULL")
-        broker.gate.set()
+        broker.granting.set()
         assert {(await each).details["code"] for each in waiting} == {10004}
 
 

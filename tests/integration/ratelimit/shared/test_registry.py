@@ -21,34 +21,34 @@ CHANNEL = 81384788765712384
 
 
 @asynccontextmanager
-async def board_of(url: str, prefix: str, now_ms: int):
+async def registry_of(url: str, prefix: str, now_ms: int):
     link = RedisLink(connect(url))
     try:
         await link.until_up()
-        yield Registry(link, f"{{{prefix}:1}}:board:", now_ms=now_ms)
+        yield Registry(link, f"{{{prefix}:1}}:registry:", now_ms=now_ms)
     finally:
         await link.close()
 
 
-async def test_posts_hang_while_their_worker_lives_and_counts_add_up(valkey: str, key_prefix: str) -> None:
+async def test_a_document_lasts_as_long_as_its_worker_and_counts_add_up(valkey: str, key_prefix: str) -> None:
     async with AsyncExitStack() as stack:
         offsets = (0, 1, TICK_S, EXPIRES_S + 2)
-        boards = [
-            await stack.enter_async_context(board_of(valkey, key_prefix, int(NOON_MS + 1000 * by))) for by in offsets
+        registries = [
+            await stack.enter_async_context(registry_of(valkey, key_prefix, int(NOON_MS + 1000 * by))) for by in offsets
         ]
-        await boards[0].publish("a", b"first", {"calls": 2})
-        await boards[1].publish("b", b"other", {"calls": 3, "failures": 1})
-        await boards[2].publish("b", b"newer", {"calls": 5})
-        notices = await boards[2].snapshot()
-        assert notices.documents == {"a": b"first", "b": b"newer"}
-        assert notices.ticks[-2:] == [{"calls": 5, "failures": 1}, {"calls": 5}]
-        assert len(notices.ticks) == TICKS + 1
-        assert notices.tick_at == NOON_MS // 1000 + TICK_S
-        assert (await boards[3].snapshot()).documents == {"b": b"newer"}
-        again = await boards[2].snapshot()  # most of it is remembered
-        assert (again.ticks, again.documents) == (notices.ticks, {"b": b"newer"})
-        await boards[3].publish("b", b"", {})
-        assert (await boards[3].snapshot()).documents == {}
+        await registries[0].publish("a", b"first", {"calls": 2})
+        await registries[1].publish("b", b"other", {"calls": 3, "failures": 1})
+        await registries[2].publish("b", b"newer", {"calls": 5})
+        found = await registries[2].snapshot()
+        assert found.documents == {"a": b"first", "b": b"newer"}
+        assert found.ticks[-2:] == [{"calls": 5, "failures": 1}, {"calls": 5}]
+        assert len(found.ticks) == TICKS + 1
+        assert found.tick_at == NOON_MS // 1000 + TICK_S
+        assert (await registries[3].snapshot()).documents == {"b": b"newer"}
+        again = await registries[2].snapshot()  # most of it is remembered
+        assert (again.ticks, again.documents) == (found.ticks, {"b": b"newer"})
+        await registries[3].publish("b", b"", {})
+        assert (await registries[3].snapshot()).documents == {}
 
 
 @asynccontextmanager

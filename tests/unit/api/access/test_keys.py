@@ -118,13 +118,13 @@ def test_authorization_headers():
     assert key_in("") == key_in("Digest x") == ""
 
 
-def gate(text: str = "", **options) -> Authenticator:
+def authenticator(text: str = "", **options) -> Authenticator:
     return Authenticator(Fixed(read_keys(text or entry())), Metrics(), **options)
 
 
-def refusal(gate: Authenticator, shown: Credentials) -> ApiError:
+def refusal(authenticator: Authenticator, shown: Credentials) -> ApiError:
     with pytest.raises(ApiError) as refused:
-        gate.admit(shown)
+        authenticator.admit(shown)
     assert refused.value.status == "UNAUTHENTICATED"
     return refused.value
 
@@ -137,23 +137,23 @@ def test_without_a_file_nobody_needs_a_key():
 
 
 def test_the_key_names_the_application():
-    assert gate().admit(Credentials(f"Bearer {KEY}", app="somebody-else")).app == "srp"
-    assert "requires a key" in refusal(gate(), Credentials(app="srp")).text
-    assert KEY[:-1] not in refusal(gate(), Credentials(f"Bearer {KEY[:-1]}")).text
+    assert authenticator().admit(Credentials(f"Bearer {KEY}", app="somebody-else")).app == "srp"
+    assert "requires a key" in refusal(authenticator(), Credentials(app="srp")).text
+    assert KEY[:-1] not in refusal(authenticator(), Credentials(f"Bearer {KEY[:-1]}")).text
 
 
 def test_a_certificate_can_stand_for_a_key():
     text = '[[keys]]\napp = "srp"\ncertificate = "srp.example"\n'
-    assert gate(text).admit(Credentials(certificate=("srp.example",))).app == "srp"
-    refusal(gate(text), Credentials(certificate=("other.example",)))
+    assert authenticator(text).admit(Credentials(certificate=("srp.example",))).app == "srp"
+    refusal(authenticator(text), Credentials(certificate=("other.example",)))
     refusal(
-        gate(text), Credentials(f"Bearer {KEY}", certificate=("srp.example",))
+        authenticator(text), Credentials(f"Bearer {KEY}", certificate=("srp.example",))
     )  # a wrong key is no better than none
 
 
 def test_a_key_expires():
     clock = [datetime(2029, 12, 31, 23, 59, tzinfo=UTC)]
-    expiring = gate(entry(expires="2030-01-01"), wall_clock=lambda: clock[0])
+    expiring = authenticator(entry(expires="2030-01-01"), wall_clock=lambda: clock[0])
     assert expiring.admit(Credentials(f"Bearer {KEY}")).app == "srp"
     clock[0] = datetime(2030, 1, 1, tzinfo=UTC)
     assert "expired" in refusal(expiring, Credentials(f"Bearer {KEY}")).text
@@ -161,7 +161,7 @@ def test_a_key_expires():
 
 def test_guessers_are_locked_out_and_good_keys_behind_the_same_address_are_not(caplog: pytest.LogCaptureFixture):
     now = [0.0]
-    guarded = gate(lockout=Lockout(wrong_keys=3, within_s=60, locked_for_s=300), clock=lambda: now[0])
+    guarded = authenticator(lockout=Lockout(wrong_keys=3, within_s=60, locked_for_s=300), clock=lambda: now[0])
     guess = Credentials("Bearer wrong", peer="ipv4:192.0.2.1:5000")
     assert [refusal(guarded, guess).reason for _ in range(4)] == ["UNAUTHENTICATED"] * 2 + ["LOCKED_OUT"] * 2
     assert refusal(guarded, guess).retry_after_s == 300
@@ -197,7 +197,7 @@ def test_addresses_of_peers(peer: str, address: str):
 
 
 def test_the_http_port_takes_the_same_keys():
-    ops = gate(entry() + entry(limited := new_key(), "limited", channels="[1]"))
+    ops = authenticator(entry() + entry(limited := new_key(), "limited", channels="[1]"))
     assert ops.allowed({"Authorization": f"Bearer {KEY}"}, "192.0.2.1").app == "srp"
     assert ops.allowed({"authorization": f"Bearer {limited}"}, "192.0.2.1") is None
     assert ops.allowed({}, "::1") is None

@@ -11,7 +11,7 @@ from discordproxy_api.contract.contract import load_contract
 CONTRACT = load_contract()
 
 
-def reach(name: str, **fields) -> Targets:
+def targets(name: str, **fields) -> Targets:
     rpc = CONTRACT[name]
     return targets_reader(rpc)(rpc.request_type(**fields))
 
@@ -80,30 +80,30 @@ def test_an_authorization_of_its_own_needs_a_key_without_limits_or_the_right():
 
 
 def test_places_of_calls():
-    assert reach("SendChannelMessage", channel_id=5) == Targets(channels=frozenset({5}))
-    assert reach("GetGuildMember", guild_id=7, user_id=8) == Targets(guilds=frozenset({7}))
-    assert reach("SyncMemberRoles", guild_id=7, user_id=8) == Targets(guilds=frozenset({7}))
-    assert reach("EditGuildMember", guild_id=7, user_id=8, channel_id=9) == Targets(frozenset({7}), frozenset({9}))
-    assert reach("GetUser", user_id=8) == reach("GetCurrentUser") == Targets()
-    assert reach("ListGuilds").unplaced
-    assert reach("DeleteWebhook", webhook_id=3).unplaced
-    assert reach("DeleteInvite", code="abc").unplaced
-    assert reach("ExecuteWebhook", webhook_id=3, webhook_token="t", content="x").by_token
+    assert targets("SendChannelMessage", channel_id=5) == Targets(channels=frozenset({5}))
+    assert targets("GetGuildMember", guild_id=7, user_id=8) == Targets(guilds=frozenset({7}))
+    assert targets("SyncMemberRoles", guild_id=7, user_id=8) == Targets(guilds=frozenset({7}))
+    assert targets("EditGuildMember", guild_id=7, user_id=8, channel_id=9) == Targets(frozenset({7}), frozenset({9}))
+    assert targets("GetUser", user_id=8) == targets("GetCurrentUser") == Targets()
+    assert targets("ListGuilds").unplaced
+    assert targets("DeleteWebhook", webhook_id=3).unplaced
+    assert targets("DeleteInvite", code="abc").unplaced
+    assert targets("ExecuteWebhook", webhook_id=3, webhook_token="t", content="x").by_token
 
 
 def test_places_in_lists_count():
     welcome = pb.EditWelcomeScreenRequest(guild_id=7, welcome_channels=[{"channel_id": 5}, {"channel_id": 6}])
     assert targets_reader(CONTRACT["EditWelcomeScreen"])(welcome) == Targets(frozenset({7}), frozenset({5, 6}))
     alert = pb.AutoModerationRule.Action(type=2, metadata={"channel_id": 5})
-    assert reach("EditAutoModerationRule", guild_id=7, rule_id=1, actions=[alert]).channels == {5}
-    assert reach("SearchMessages", guild_id=7, channel_id=[5, 6]) == Targets(frozenset({7}), frozenset({5, 6}))
+    assert targets("EditAutoModerationRule", guild_id=7, rule_id=1, actions=[alert]).channels == {5}
+    assert targets("SearchMessages", guild_id=7, channel_id=[5, 6]) == Targets(frozenset({7}), frozenset({5, 6}))
 
 
 def test_a_forwarded_message_reaches_the_channel_it_comes_from():
     reference = pb.Message.Reference(message_id=1, channel_id=6, guild_id=7)
-    forwarded = reach("SendChannelMessage", channel_id=5, message_reference=reference)
+    forwarded = targets("SendChannelMessage", channel_id=5, message_reference=reference)
     assert forwarded == Targets(channels=frozenset({5, 6}))
-    direct = reach("SendDirectMessage", user_id=8, message_reference=reference)
+    direct = targets("SendDirectMessage", user_id=8, message_reference=reference)
     assert direct == Targets(channels=frozenset({6}), to_users=True)
 
 
@@ -124,7 +124,7 @@ def test_every_rpc_has_a_reach_that_can_be_judged():
     of_all_guilds = {"SyncCommands", "ListCommands", "ReleaseCommands"}  # without a guild
     assert unplaced <= decided | of_the_application | of_all_guilds, unplaced
     for name in of_all_guilds:
-        assert reach(name, guild_id=7) == Targets(guilds=frozenset({7}))
+        assert targets(name, guild_id=7) == Targets(guilds=frozenset({7}))
 
 
 @pytest.mark.parametrize(

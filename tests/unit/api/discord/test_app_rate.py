@@ -1,4 +1,4 @@
-"""Calls of an application with a rate of its own wait their turn, within what their callers accept."""
+"""Calls of an application with a rate of its own wait for their start time, within what their callers accept."""
 
 import asyncio
 
@@ -17,60 +17,60 @@ def call(per_s: float | None = 2.0, **fields) -> Call:
     return Call("SendChannelMessage", "id", app="srp", principal=Principal("srp", calls_per_s=per_s), **fields)
 
 
-async def test_without_a_rate_nobody_is_asked():
-    quota = FakeAppRate()
-    await AppRateWaits(quota, Drain()).wait(call(None))
-    assert quota.taken == []
+async def test_without_a_rate_redis_is_not_called():
+    rate = FakeAppRate()
+    await AppRateWaits(rate, Drain()).wait(call(None))
+    assert rate.taken == []
 
 
-async def test_the_caller_decides_how_long_it_may_take():
-    quota, now = FakeAppRate(), asyncio.get_running_loop().time()
-    turns = AppRateWaits(quota, Drain())
+async def test_a_call_limits_its_wait():
+    rate, now = FakeAppRate(), asyncio.get_running_loop().time()
+    waits = AppRateWaits(rate, Drain())
     for one in (call(), call(deadline_at=now + 50), call(deadline_at=now + 50, max_wait_s=3.0)):
-        await turns.wait(one)
-    patience = [taken[2] for taken in quota.taken]
-    assert patience[0] == MAX_WAIT_S
-    assert 40 < patience[1] <= 50
-    assert patience[2] == 3.0
-    assert quota.taken[0][:2] == ("srp", 2.0)
+        await waits.wait(one)
+    max_waits = [taken[2] for taken in rate.taken]
+    assert max_waits[0] == MAX_WAIT_S
+    assert 40 < max_waits[1] <= 50
+    assert max_waits[2] == 3.0
+    assert rate.taken[0][:2] == ("srp", 2.0)
 
 
-async def test_each_request_beyond_a_calls_first_takes_a_turn_of_its_own():
-    quota, made = FakeAppRate(), call()
-    turns = AppRateWaits(quota, Drain())
-    await turns.wait(made)
-    await turns.for_request(made)
-    assert len(quota.taken) == 1
-    await turns.for_request(made)
-    await turns.for_request(made)
-    assert len(quota.taken) == 3
+async def test_each_request_beyond_a_calls_first_waits_for_a_time_of_its_own():
+    rate, made = FakeAppRate(), call()
+    waits = AppRateWaits(rate, Drain())
+    await waits.wait(made)
+    await waits.for_request(made)
+    assert len(rate.taken) == 1
+    await waits.for_request(made)
+    await waits.for_request(made)
+    assert len(rate.taken) == 3
 
 
 async def test_the_wait_counts_as_waiting_for_a_limit():
-    quota, waiting = FakeAppRate(), call(max_wait_s=3.0)
-    quota.wait_s = 0.01
-    await AppRateWaits(quota, Drain()).wait(waiting)
+    rate, waiting = FakeAppRate(), call(max_wait_s=3.0)
+    rate.wait_s = 0.01
+    await AppRateWaits(rate, Drain()).wait(waiting)
     assert waiting.max_wait_s == 2.99
 
 
-async def test_a_turn_that_comes_too_late_is_refused_at_once():
-    quota = FakeAppRate()
-    quota.refusal = WaitRefusedError("too long", retry_after_s=7.0)
+async def test_a_wait_that_is_too_long_is_refused_at_once():
+    rate = FakeAppRate()
+    rate.refusal = WaitRefusedError("too long", retry_after_s=7.0)
     with pytest.raises(ApiError) as refused:
-        await AppRateWaits(quota, Drain()).wait(call())
+        await AppRateWaits(rate, Drain()).wait(call())
     assert (refused.value.status, refused.value.retry_after_s) == ("RESOURCE_EXHAUSTED", 7.0)
 
 
 async def test_without_redis_the_permit_decides():
-    quota = FakeAppRate()
-    quota.refusal = BrokerUnavailableError("away")
-    await AppRateWaits(quota, Drain()).wait(call())
+    rate = FakeAppRate()
+    rate.refusal = BrokerUnavailableError("away")
+    await AppRateWaits(rate, Drain()).wait(call())
 
 
-async def test_a_drain_sends_the_waiting_away():
-    quota, drain = FakeAppRate(), Drain()
-    quota.wait_s = 1_000.0
-    waiting = asyncio.create_task(AppRateWaits(quota, drain).wait(call()))
+async def test_a_drain_refuses_calls_that_wait():
+    rate, drain = FakeAppRate(), Drain()
+    rate.wait_s = 1_000.0
+    waiting = asyncio.create_task(AppRateWaits(rate, drain).wait(call()))
     await asyncio.sleep(0)
     drain.begin()
     with pytest.raises(ApiError) as refused:

@@ -10,16 +10,9 @@ from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
 from discordproxy.discord_api_pb2 import Command, CommandOption, SyncCommandsResponse
 from discordproxy.exceptions import DiscordProxyGrpcError
-from discordproxy.testing import FakeDiscordProxy
 
 SHOP = {"name": "shop", "description": "Opens the shop"}
 Action = SyncCommandsResponse.Change.Action
-
-
-@pytest.fixture
-def proxy():
-    with FakeDiscordProxy() as fake:
-        yield fake
 
 
 def actions(found):

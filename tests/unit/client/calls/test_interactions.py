@@ -2,7 +2,6 @@
 
 import pytest
 
-from discordproxy.client import DiscordClient
 from discordproxy.discord_api_pb2 import (
     Channel,
     Component,
@@ -12,18 +11,6 @@ from discordproxy.discord_api_pb2 import (
     KeepAttachment,
     Message,
 )
-from discordproxy.testing import FakeDiscordProxy
-
-
-@pytest.fixture
-def proxy():
-    with FakeDiscordProxy() as fake:
-        yield fake
-
-
-@pytest.fixture
-def client(proxy):
-    return DiscordClient()
 
 
 def response(proxy):

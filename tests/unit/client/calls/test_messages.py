@@ -24,18 +24,6 @@ from discordproxy.discord_api_pb2 import (
     SendChannelMessageRequest,
 )
 from discordproxy.snowflakes import message_url, snowflake_at, snowflake_time
-from discordproxy.testing import FakeDiscordProxy
-
-
-@pytest.fixture
-def proxy():
-    with FakeDiscordProxy() as fake:
-        yield fake
-
-
-@pytest.fixture
-def client(proxy):
-    return DiscordClient()
 
 
 @pytest.fixture

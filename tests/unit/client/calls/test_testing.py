@@ -25,12 +25,6 @@ from discordproxy.testing import FakeDiscordProxy
 
 
 @pytest.fixture
-def proxy():
-    with FakeDiscordProxy() as fake:
-        yield fake
-
-
-@pytest.fixture
 def client():
     return DiscordClient("nowhere.invalid:1", api_key="secret", app="tests")
 

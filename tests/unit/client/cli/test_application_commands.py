@@ -6,15 +6,8 @@ import json
 import pytest
 
 from discordproxy._cli import main
-from discordproxy.testing import FakeDiscordProxy
 
 SHOP = {"name": "shop", "description": "Opens the shop"}
-
-
-@pytest.fixture
-def proxy():
-    with FakeDiscordProxy() as fake:
-        yield fake
 
 
 @pytest.fixture

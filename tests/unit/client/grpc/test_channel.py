@@ -103,40 +103,40 @@ class User:
 def test_clients_of_equal_configuration_share_a_channel():
     pool, channels = ChannelPool(), Channels()
     one, two = User(), User()
-    assert pool.link(one, "key", channels.open).stub == pool.link(two, "key", channels.open).stub == "stub 1"
-    assert pool.link(one, "other", channels.open).stub == "stub 2"
+    assert pool.acquire(one, "key", channels.open).stub == pool.acquire(two, "key", channels.open).stub == "stub 1"
+    assert pool.acquire(one, "other", channels.open).stub == "stub 2"
 
 
 def test_the_last_user_closes():
     pool, channels = ChannelPool(), Channels()
     one, two = User(), User()
-    pool.link(one, "key", channels.open)
-    pool.link(two, "key", channels.open)
+    pool.acquire(one, "key", channels.open)
+    pool.acquire(two, "key", channels.open)
     assert pool.release(one, "key") is None
     assert pool.release(one, "key") is None
     assert pool.release(two, "key").channel == "channel 1"
-    assert pool.link(two, "key", channels.open).stub == "stub 2"
+    assert pool.acquire(two, "key", channels.open).stub == "stub 2"
 
 
 def test_channel_outlives_clients_made_for_one_call():
     pool, channels = ChannelPool(), Channels()
     for _ in range(3):
-        pool.link(User(), "key", channels.open)
+        pool.acquire(User(), "key", channels.open)
     gc.collect()
     assert channels.opened == 1
 
 
 def test_stale_channels_are_dropped():
     pool, channels = ChannelPool(), Channels()
-    pool.link(User(), "old", channels.open)
+    pool.acquire(User(), "old", channels.open)
     pool.discard(lambda key: key == "old")
-    assert pool.link(User(), "old", channels.open).stub == "stub 2"
+    assert pool.acquire(User(), "old", channels.open).stub == "stub 2"
 
 
 def test_fork_support_switched_off_is_loud(monkeypatch):
     monkeypatch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")
     with pytest.warns(RuntimeWarning, match="unset it"):
-        ChannelPool().link(User(), "key", Channels().open)
+        ChannelPool().acquire(User(), "key", Channels().open)
 
 
 def test_constructing_opens_nothing(monkeypatch):
@@ -236,14 +236,14 @@ def test_channels_of_ended_loops_are_dropped():
 def test_forked_child_forgets_without_closing():
     pool, channels = ChannelPool(), Channels()
     user = User()
-    pool.link(user, "key", channels.open)
+    pool.acquire(user, "key", channels.open)
     pool._lock.acquire()
     child = os.fork()
     if child == 0:
-        os._exit(0 if pool.link(user, "key", channels.open).stub == "stub 2" else 1)
+        os._exit(0 if pool.acquire(user, "key", channels.open).stub == "stub 2" else 1)
     pool._lock.release()
     assert os.waitpid(child, 0)[1] == 0
-    assert pool.link(user, "key", channels.open).stub == "stub 1"
+    assert pool.acquire(user, "key", channels.open).stub == "stub 1"
 
 
 @pytest.fixture

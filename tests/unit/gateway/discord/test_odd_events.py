@@ -50,7 +50,7 @@ def helpers(guilds: dict[str, GuildState]) -> tuple[Intake, Chunker, Deferrer]:
     context = ShardContext(nothing, nothing, keys, nothing, options, "", "", 1, None)
     lease = Lease(nothing, keys, Slot(), owner="o", fence=1, lease_s=10)
     chunker = Chunker(nothing, "", guilds, nothing)
-    deferrer = Deferrer(nothing, send, after_s=1.0, private=True, failures=())
+    deferrer = Deferrer(nothing, send, after_s=1.0, private=True)
     intake = Intake(context, lease, session=None, fingerprint="", planner=nothing, deferrer=deferrer, chunker=chunker)
     return intake, chunker, deferrer
 

@@ -5,22 +5,7 @@ from typing import Any
 
 from discordproxy_gateway.plan.member_operations import GuildState, MemberRequest
 from discordproxy_gateway.shard.chunking import BURST, PER_MINUTE, Chunker
-from fakes.virtual_time import EPOCH_S, VirtualClock, run
-
-
-class TickingClock(VirtualClock):
-    """Each look at the clock takes a microsecond: aiolimiter waits until two times differ."""
-
-    _now = 1000.0
-
-    @property
-    def now(self) -> float:
-        self._now += 1e-6
-        return self._now
-
-    @now.setter
-    def now(self, value: float) -> None:
-        self._now = max(self._now, value) if value < EPOCH_S else self._now
+from fakes.virtual_time import TickingClock, run
 
 
 class Nobody:

@@ -15,7 +15,7 @@ from fakes.virtual_time import VirtualClock, run
 def test_leases_that_are_lost_at_once_follow_each_other_slowly(monkeypatch):
     terms = 0
 
-    async def lead() -> Any:
+    async def acquire() -> Any:
         return object()
 
     async def lost(*_: Any) -> None:
@@ -23,9 +23,9 @@ def test_leases_that_are_lost_at_once_follow_each_other_slowly(monkeypatch):
         terms += 1
 
     async def a_minute() -> None:
-        leader: Any = SimpleNamespace(slot=Slot(), lead=lead)
+        election: Any = SimpleNamespace(slot=Slot(), acquire=acquire)
         nothing: Any = None
-        shard = Shard(nothing, leader)
+        shard = Shard(nothing, election)
         stopping = asyncio.Event()
         asyncio.get_running_loop().call_later(60, stopping.set)
         await shard.run(stopping)

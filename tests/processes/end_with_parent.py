@@ -4,7 +4,7 @@ import shutil
 
 _SETPRIV = shutil.which("setpriv")
 
-LEASH = (_SETPRIV, "--pdeathsig", "TERM", "--") if _SETPRIV else ()
+END_WITH_PARENT = (_SETPRIV, "--pdeathsig", "TERM", "--") if _SETPRIV else ()
 """A command with this prefix is ended by the kernel when this process ends.
 
 A `preexec_fn` would make Python fork, and gRPC's fork handlers in the child use file descriptors that Python has

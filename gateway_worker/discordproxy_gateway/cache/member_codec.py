@@ -16,6 +16,12 @@ LAYOUT, _LAYOUT_MASK = 1, 0x0F
 DEAF, MUTE = 0x10, 0x20
 """Bits of the first byte beside the layout."""
 
+_BOT, _SYSTEM, _PENDING = 1, 2, 16
+"""Bits of the fourth value."""
+
+_LENGTH = 19
+"""Number of values in the array of `pack`."""
+
 _HASH = re.compile(r"(a_)?([0-9a-f]{32})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _packb = msgpack.Packer(use_bin_type=True).pack
@@ -45,11 +51,11 @@ def pack(member: dict[str, Any]) -> bytes:
     user = member["user"]
     bits = 0
     if user.get("bot"):
-        bits |= 1
+        bits |= _BOT
     if user.get("system"):
-        bits |= 2
+        bits |= _SYSTEM
     if member.get("pending"):
-        bits |= 16
+        bits |= _PENDING
     discriminator = user.get("discriminator")
     values = [
         user.get("username"),
@@ -78,9 +84,6 @@ def pack(member: dict[str, Any]) -> bytes:
     return bytes((LAYOUT | voice_bits(member)[0],)) + packed
 
 
-_LENGTH = 19
-
-
 def unpack(user_id: int, value: bytes) -> dict[str, Any]:
     """Return a member as Discord's JSON.
 
@@ -98,8 +101,8 @@ def unpack(user_id: int, value: bytes) -> dict[str, Any]:
         "global_name": fields[4],
         "discriminator": fields[9] or "0",
         "avatar": _hash(fields[6]),
-        "bot": bool(bits & 1),
-        "system": bool(bits & 2),
+        "bot": bool(bits & _BOT),
+        "system": bool(bits & _SYSTEM),
         "public_flags": fields[8] or 0,
         "banner": _hash(fields[14]),
         "accent_color": fields[15],
@@ -114,7 +117,7 @@ def unpack(user_id: int, value: bytes) -> dict[str, Any]:
         "premium_since": _time(fields[10]),
         "deaf": bool(value[0] & DEAF),
         "mute": bool(value[0] & MUTE),
-        "pending": bool(bits & 16),
+        "pending": bool(bits & _PENDING),
         "flags": fields[7] or 0,
         "avatar": _hash(fields[11]),
         "banner": _hash(fields[13]),
@@ -127,12 +130,6 @@ def names(value: bytes) -> tuple[str, ...]:
     """Return user name, display name and nickname of a packed member, those that are set."""
     fields = msgpack.unpackb(memoryview(value)[1:])
     return tuple(fields[place] for place in (0, 4, 5) if place < len(fields) and fields[place])
-
-
-def roles(value: bytes) -> list[int]:
-    """Return the role ids of a packed member."""
-    found: list[int] = msgpack.unpackb(memoryview(value)[1:])[1]
-    return found
 
 
 def _packed_time(text: str | None) -> int | str | None:
