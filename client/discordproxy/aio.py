@@ -122,7 +122,7 @@ class AsyncDiscordClient(
 
     def _messages(self, call: Any) -> AsyncIterator[Any]:
         messages = StreamMessages(call)
-        self._open_channel(self._endpoint().for_streams()).streams.add(messages)
+        self._acquire(self._endpoint().for_streams()).streams.add(messages)
         return messages
 
     async def close(self) -> None:
@@ -131,11 +131,11 @@ class AsyncDiscordClient(
             endpoint = self._endpoint()
             self._closed = True
             for each in (endpoint, endpoint.for_streams()):
-                link = pool.release(self, _key(each))
-                if link is not None:
-                    for stream in list(link.streams):
+                pooled = pool.release(self, _key(each))
+                if pooled is not None:
+                    for stream in list(pooled.streams):
                         stream.cancel()
-                    await link.channel.close()
+                    await pooled.channel.close()
 
     async def __aenter__(self) -> Self:
         return self
