@@ -236,7 +236,7 @@ def to_file(file: FileLike) -> File:
         path = Path(file)
         name = os.fsencode(path.name).decode("utf-8", "replace")  # file names may be invalid UTF-8
         with path.open("rb") as opened:
-            return make(File, filename=name, content=_content_of(opened, name))
+            return make(File, filename=name, content=_content_of(opened, name, os.fstat(opened.fileno()).st_size))
     if isinstance(file, tuple):
         name, content = file
         return make(File, filename=name, content=content)
@@ -247,8 +247,9 @@ def to_file(file: FileLike) -> File:
     return make(File, filename=name, content=_content_of(file, name))
 
 
-def _content_of(file: Any, name: str) -> bytes:
-    content: bytes = read_within(file, MAX_FILE_BYTES, f"{name} has more than 100 MiB, the limit of a file")
+def _content_of(file: Any, name: str, expected: int = 0) -> bytes:
+    excess = f"{name} has more than 100 MiB, the limit of a file"
+    content: bytes = read_within(file, MAX_FILE_BYTES, excess, expected=expected)
     return content
 
 
