@@ -7,7 +7,6 @@ from typing import Any
 MAX_FILE_BYTES = 100 * 1024 * 1024
 """The largest file of the contract, and Discord's limit in a guild of the highest boost level."""
 
-
 _PIECE = 1024 * 1024
 
 
