@@ -242,4 +242,4 @@ class Outcome:
     dead: str
     hints: list[tuple[str, list[str]]]
     was_expired: bool
-    leases_last: int
+    next_dead: float

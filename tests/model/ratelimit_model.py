@@ -35,6 +35,7 @@ class Model:
         self.seconds: dict[str, Second] = {}
         self.globally = GlobalLimit(global_limit)
         self.workers: dict[str, int] = {}
+        self.reaped, self.reaped_until = "", 0
 
     def call(self, now: int, worker: str, server: str, items: list[list[Any]], *, lost: bool, kept: bool) -> Outcome:
         self.me, self.grants, self.hints, self.stirred = worker, [], [], False
@@ -46,16 +47,25 @@ class Model:
                     replies[i] = getattr(self, f"_{kind}")(*item[1:])
         pump, own = self._pump()
         self._close()
-        late = sorted((end, name) for name, end in self.workers.items() if end <= self.now)
-        leases_last = max(0, min(self.workers.values(), default=self.now) - self.now)
-        dead = late[0][1] if late else ""
-        return Outcome(replies, self.grants, pump, own, dead, self.hints, self.was_expired, leases_last)
+        dead, next_dead = self._dead_worker()
+        return Outcome(replies, self.grants, pump, own, dead, self.hints, self.was_expired, next_dead)
+
+    def _dead_worker(self) -> tuple[str, float]:
+        """A worker whose lease has ended, which no other worker gets within a second; us until there may be another."""
+        end, name = min(((end, name) for name, end in self.workers.items()), default=(math.inf, ""))
+        if end > self.now:
+            return "", end - self.now
+        if name == self.reaped and self.now < self.reaped_until:
+            return "", self.reaped_until - self.now
+        self.reaped, self.reaped_until = name, self.now + SECOND
+        return name, 0
 
     def _open(self, now: int, server: str, *, lost: bool, kept: bool) -> None:
         other_server = bool(self.server) and self.server != server and not kept
         if self.clock - now > 10 * SECOND or other_server or (lost and self.told != server):
             self.records, self.globally.slots, self.workers, self.buckets, self.lanes = [], [], {}, {}, {}
             self.recover, self.clock, self.told = now + SECOND, 0, server
+            self.reaped_until = 0
             self.globally.forget_instants()
             self.line.past, self.line.marked = self.line.v, 0
             for second in self.seconds.values():

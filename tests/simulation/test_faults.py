@@ -15,6 +15,7 @@ from discordproxy_ratelimit.errors import (
     WaitRefusedError,
 )
 from discordproxy_ratelimit.headers import Answer
+from discordproxy_ratelimit.limiter.reaper import Reaper
 from discordproxy_ratelimit.route import Route, route_of, route_of_path
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
@@ -143,6 +144,41 @@ def test_a_call_behind_dead_workers_waits_until_their_leases_end(valkey, dead, r
             return waited_s
 
     assert run(story(), clock) <= lease_s * LEASE_SPARE + 0.1
+
+
+@pytest.mark.parametrize("hanging", [0, 1, 2])
+def test_one_worker_at_a_time_reaps_a_dead_one(valkey, monkeypatch, hanging):
+    """The next one begins a second later: the first may have died, too."""
+    clock, reapers, reap = VirtualClock(), [], Reaper._reap
+    discord, lease_s = FakeDiscord(latency=around(60.0, 0.0)), 10.0
+
+    async def counted(reaper: Reaper, worker: str) -> None:
+        reapers.append(reaper)
+        if len(reapers) <= hanging:
+            await asyncio.Event().wait()
+        await reap(reaper, worker)
+
+    monkeypatch.setattr(Reaper, "_reap", counted)
+
+    async def story() -> float:
+        async with fleet(valkey, discord, 6, clock=clock, limits=Limits(lease_s=lease_s)) as workers:
+            held = [asyncio.create_task(workers.send(0, role_in(number))) for number in range(1, 6)]
+            await asyncio.sleep(0.1)
+            crash(workers, 0)
+            died_at = clock.now
+            waiting = [workers.brokers[number].acquire(role_in(number), clock.now + 60) for number in range(1, 6)]
+            permits = await asyncio.gather(*(asyncio.ensure_future(each) for each in waiting))
+            waited_s = clock.now - died_at
+            for permit in permits:
+                permit.cancel()
+            for call in held:
+                call.cancel()
+            await asyncio.gather(*held, return_exceptions=True)
+            await lay_out(workers.brokers.pop(0))
+            return waited_s
+
+    assert run(story(), clock) == pytest.approx(lease_s * LEASE_SPARE + hanging, abs=0.15)
+    assert len(set(reapers)) == len(reapers) == hanging + 1
 
 
 def test_shared_limit_pauses_only_its_own_resource(valkey):

@@ -233,7 +233,7 @@ def to_file(file: FileLike) -> File:
     if isinstance(file, (str, os.PathLike)):
         name = _base_name(file)
         with open(file, "rb") as opened:  # noqa: PTH123 -- pathlib would slow down the import of the client
-            return make(File, filename=name, content=_content_of(opened, name))
+            return make(File, filename=name, content=_content_of(opened, name, os.fstat(opened.fileno()).st_size))
     if isinstance(file, tuple) and len(file) == 2:  # noqa: PLR2004 -- name and content
         name, content = file
         return make(File, filename=name, content=content)
@@ -244,8 +244,9 @@ def to_file(file: FileLike) -> File:
     return make(File, filename=name, content=_content_of(file, name))
 
 
-def _content_of(file: Any, name: str) -> bytes:
-    content: bytes = read_within(file, MAX_FILE_BYTES, f"{name} has more than 100 MiB, the limit of a file")
+def _content_of(file: Any, name: str, expected: int = 0) -> bytes:
+    excess = f"{name} has more than 100 MiB, the limit of a file"
+    content: bytes = read_within(file, MAX_FILE_BYTES, excess, expected=expected)
     return content
 
 

@@ -22,8 +22,8 @@ PAUSE_S = 0.5
 class Reaper:
     """Reaps one dead worker at a time; several workers may reap the same one without harm.
 
-    A call may wait for what a dead worker holds. While calls wait, a script call follows each end of a lease: its reply
-    contains the dead worker.
+    A call may wait for what a dead worker holds. So while calls wait, a script call is made whenever its reply may
+    contain a dead worker.
 
     Args:
         store: lists places and permits.
@@ -45,8 +45,8 @@ class Reaper:
         self._store, self._dispatcher, self._batch = store, dispatcher, batch
         self._worker, self._not_held = worker, not_held
         self._loop = asyncio.get_running_loop()
-        self._leases_last_until = self._search_at = 0.0
-        self._lease_end: asyncio.TimerHandle | None = None
+        self._next_dead_at = self._search_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._in_doubt = self._look_again = self._closed = False
 
@@ -55,10 +55,10 @@ class Reaper:
         self._in_doubt = True
 
     def follow(self, call: ScriptReply) -> None:
-        """Reap the dead worker that a script call reports; if there is none, look when the next lease ends."""
-        self._leases_last_until = self._loop.time() + call.leases_last_us / 1e6
-        if not call.dead and not self._closed and self._lease_end is None:
-            self._await_lease_end()
+        """Reap the dead worker that a script call reports; if there is none, look when there may be one."""
+        self._next_dead_at = self._loop.time() + call.next_dead_us / 1e6
+        if not call.dead and not self._closed and self._timer is None:
+            self._await_dead()
         self.begin(call.dead)
 
     def begin(self, dead: str) -> None:
@@ -81,14 +81,14 @@ class Reaper:
         if again:
             self._look()
 
-    def _await_lease_end(self) -> None:
+    def _await_dead(self) -> None:
         if self._dispatcher.lanes:
-            self._lease_end = self._loop.call_at(self._leases_last_until + CLOCK_ERROR_S, self._on_lease_end)
+            self._timer = self._loop.call_at(self._next_dead_at + CLOCK_ERROR_S, self._on_time)
 
-    def _on_lease_end(self) -> None:
-        self._lease_end = None
-        if self._loop.time() < self._leases_last_until:
-            self._await_lease_end()
+    def _on_time(self) -> None:
+        self._timer = None
+        if self._loop.time() < self._next_dead_at:
+            self._await_dead()
         else:
             self._look()
 
@@ -137,7 +137,7 @@ class Reaper:
     async def close(self) -> None:
         """Stop; another worker will continue."""
         self._closed = True
-        if self._lease_end is not None:
-            self._lease_end.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._task:
             await cancel(self._task)

@@ -33,10 +33,10 @@ class ScriptReply:
         grants: (permit id, delay in us, bucket name) for this worker.
         pump_after_us: when the next global slot gets free while a call waits for it.
         pump_is_ours: whether it will go to this worker.
-        dead: a worker whose lease has ended, or empty.
+        dead: a worker whose lease has ended, or empty. This worker reaps it; others get it after a second.
         published: hints sent to other workers.
         was_expired: whether Redis counted this worker as dead until now; what it held may belong to another worker.
-        leases_last_us: no lease of a worker ends before that; 0 if one has ended.
+        next_dead_us: no call reports another dead worker before that.
     """
 
     replies: list[list[Any]]
@@ -46,7 +46,7 @@ class ScriptReply:
     dead: str
     published: int
     was_expired: bool
-    leases_last_us: int
+    next_dead_us: int
 
 
 class Store:
@@ -102,7 +102,7 @@ class Store:
         reply = await self._link.run(
             self.BROKER, keys, [now, self._worker, self._link.run_id, lost, *self._fixed, body]
         )
-        replies, grants, pump, own, dead, published, was_expired, leases_last = reply
+        replies, grants, pump, own, dead, published, was_expired, next_dead = reply
         return ScriptReply(
             [[value.decode() if isinstance(value, bytes) else value for value in one] for one in replies],
             [(permit_id.decode(), int(delay_us), bucket.decode()) for _, permit_id, delay_us, bucket in grants],
@@ -111,7 +111,7 @@ class Store:
             _text(dead),
             published,
             was_expired == 1,
-            int(leases_last),
+            int(next_dead),
         )
 
     async def held_by(self, worker: str, cursor: str) -> tuple[str, list[tuple[str, str, str, str]]]:

@@ -14,8 +14,8 @@
 -- ARGV[1] now_us or '' (Redis TIME)   ARGV[2] worker   ARGV[3] run id of the server   ARGV[4] '1' = lost its data, 'kept' = it has not
 -- ARGV[5] global limit   ARGV[6] lease_us   ARGV[7] channel prefix   ARGV[8] items, JSON
 -- returns {per item replies, grants for this worker, us until the next global slot or '', whether its permit is this
---   worker's, a dead worker or '', hints published, whether this worker was counted as dead until now, us in which no
---   further lease ends}
+--   worker's, a dead worker or '', hints published, whether this worker was counted as dead until now, us until
+--   a call may report another dead worker}
 -- Complexity: O(log n) per item and grant, O(256) for a lane with a second limiter, O(8) for one in which several
 -- applications wait; nothing here loops over a queue.
 local SECOND, MINUTE = 1000000, 60000000

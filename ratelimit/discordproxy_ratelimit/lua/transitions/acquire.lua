@@ -80,7 +80,7 @@ local function acquire(item, k)
     to_global(l, id, record, 0)
     return { record.state, 0, record.seq }
   end
-  if has_few(o, o.priority == 'high' and math.huge or FEW) or is_behind_other_app(l, record) then
+  if has_few(o, o.priority == 'high' and math.huge or FEW) or is_behind_other_app(l, record, ahead_of(l)) then
     record.turn = turn(G, record)
   end
   push(l, id, record, single)

@@ -59,8 +59,8 @@ local function run_call(keys, arguments)
   local again, own = pump()
   for _, l in pairs(lanes) do save_lane(l); save_second(l) end
   for _, b in pairs(buckets) do save_bucket(b) end
-  local dead = dead_worker()
+  local dead, next_dead = dead_worker()
   close_call()
   return { replies, grants, again and integer(again) or '', own and 1 or 0, dead, published, was_expired and 1 or 0,
-    integer(math.max(0, G.first_end - now)) }
+    integer(next_dead) }
 end

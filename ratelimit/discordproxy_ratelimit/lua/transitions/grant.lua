@@ -45,9 +45,9 @@ local function ahead_of(l)
 end
 
 -- Whether a call without a turn waits behind another app's call that its own turn would precede.
-local function is_behind_other_app(l, record)
-  local ahead = not (record.turn or record.exempt or record.returned or record.restored) and ahead_of(l)
+local function is_behind_other_app(l, record, ahead)
   if not ahead or ahead.app == record.app then return false end
+  if record.turn or record.exempt or record.returned or record.restored then return false end
   local start = start_of(G, record.app) - (HEAD_START[record.priority] or 0)
   return start < ahead.score and start < (early_turn(l) or math.huge)
 end
@@ -74,7 +74,7 @@ local function hasten_line(l, id, record)
   if ahead and ahead.app == record.app and has_other_apps(l, ahead.app) then
     id, record = first_of_others(l, ahead.app, id, record)
   end
-  if is_behind_other_app(l, record) then
+  if is_behind_other_app(l, record, ahead) then
     record.turn = turn(G, record)
     write_record(id, record)
   end

@@ -38,5 +38,17 @@ def test_no_more_is_read_than_shows_the_excess():
     assert endless.left == 10**9 - 3
 
 
+def test_a_content_of_a_known_length_is_not_copied():
+    content = bytes(3 * 2**20)
+    pieces = [content, b""]
+
+    class File:
+        def read(self, size):
+            assert size > len(content)
+            return pieces.pop(0)
+
+    assert read_within(File(), 2**23, "too long", expected=len(content)) is content
+
+
 def test_nothing_is_no_content():
     assert read_within(io.BytesIO(), 5, "too long") == b""
