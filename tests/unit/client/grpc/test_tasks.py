@@ -1,7 +1,6 @@
 """Calls and streams of several tasks: cancelled, closed by another task, read by two."""
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager
 
 import grpc
@@ -12,7 +11,6 @@ from discordproxy.client import DiscordProxyGrpcError
 from discordproxy.discord_api_pb2 import Event
 
 KINDS = ("call", "events", "role sync")
-requires_python_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count cancellations")
 
 
 class SilentProxy(grpc.GenericRpcHandler):
@@ -103,7 +101,6 @@ async def test_closing_the_client_fails_a_call_of_another_task():
         assert (error.value.status, error.value.sent) == (grpc.StatusCode.CANCELLED, "unknown")
 
 
-@requires_python_3_11
 async def test_closing_the_client_fails_the_events_of_another_task():
     async with silent_proxy() as (proxy, client):
         task = asyncio.ensure_future(wait("events", client))
@@ -113,7 +110,6 @@ async def test_closing_the_client_fails_the_events_of_another_task():
             await task
 
 
-@requires_python_3_11
 async def test_closing_a_role_sync_ends_its_iteration_in_another_task():
     async with silent_proxy() as (proxy, client):
         steps = client.sync_guild_roles(1, {2: [3]})
