@@ -64,14 +64,20 @@ async def wait(kind, client):
         await client.sync_guild_roles(1, {2: [3]}).result()
 
 
+async def message_of_cancellation(waiting):
+    """Return the message as the cancelled task sees it: for others, Python 3.10 has it in the context of the error."""
+    with pytest.raises(asyncio.CancelledError) as error:
+        await waiting
+    return str(error.value)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_cancelled_task_keeps_the_message_of_its_cancellation(kind):
     async with silent_proxy() as (proxy, client):
-        task = asyncio.ensure_future(wait(kind, client))
+        task = asyncio.ensure_future(message_of_cancellation(wait(kind, client)))
         await proxy.arrived.acquire()
         task.cancel("Cancelled via cancel scope 7f")
-        with pytest.raises(asyncio.CancelledError, match="Cancelled via cancel scope 7f"):
-            await task
+        assert await task == "Cancelled via cancel scope 7f"
         await proxy.cancelled.acquire()
 
 
@@ -84,11 +90,10 @@ async def test_leaving_a_loop_over_events_ends_the_subscription():
 
 async def test_a_task_that_is_cancelled_before_its_call_starts():
     async with silent_proxy() as (_, client):
-        task = asyncio.ensure_future(wait("call", client))
+        task = asyncio.ensure_future(message_of_cancellation(wait("call", client)))
         await asyncio.sleep(0)
         task.cancel("at once")
-        with pytest.raises(asyncio.CancelledError, match="at once"):
-            await task
+        assert await task == "at once"
 
 
 async def test_closing_the_client_fails_a_call_of_another_task():
