@@ -37,8 +37,8 @@ class StreamMessages:
 
     def __init__(self, call: Any) -> None:
         self._call = call
-        self._messages = aiter(call)
         self._loop = asyncio.get_running_loop()
+        self._messages = aiter(call)
 
     def __aiter__(self) -> Self:
         return self
