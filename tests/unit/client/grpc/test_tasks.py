@@ -2,13 +2,14 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import grpc
 import pytest
 
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordProxyGrpcError
-from discordproxy.discord_api_pb2 import Event
+from discordproxy.discord_api_pb2 import Channel, ChannelResponse, Event
 
 KINDS = ("call", "events", "role sync")
 
@@ -135,3 +136,23 @@ async def test_a_second_reader_of_a_stream_is_refused():
         events.close()
         with pytest.raises(StopAsyncIteration):
             await task
+
+
+async def test_a_test_of_an_application_may_return_coroutines_and_generators(monkeypatch):
+    async def channel(*_args, **_kwargs):
+        return ChannelResponse(channel=Channel(id=1))
+
+    async def events(*_args, **_kwargs):
+        yield Event(type="MESSAGE_CREATE")
+
+    stub = SimpleNamespace(GetChannel=channel, SubscribeEvents=events)
+    monkeypatch.setattr("discordproxy.aio.DiscordApiStub", lambda _channel: stub)
+    errors = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+    async with AsyncDiscordClient("nowhere.invalid:1") as client:
+        assert (await client.get_channel(1)).id == 1
+        async for event in client.events():
+            assert event.type == "MESSAGE_CREATE"
+            break
+        await asyncio.sleep(0)
+    assert errors == []
