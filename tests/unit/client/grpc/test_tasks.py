@@ -1,18 +1,17 @@
 """Calls and streams of several tasks: cancelled, closed by another task, read by two."""
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import grpc
 import pytest
 
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordProxyGrpcError
-from discordproxy.discord_api_pb2 import Event
+from discordproxy.discord_api_pb2 import Channel, ChannelResponse, Event
 
 KINDS = ("call", "events", "role sync")
-requires_python_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count cancellations")
 
 
 class SilentProxy(grpc.GenericRpcHandler):
@@ -66,14 +65,20 @@ async def wait(kind, client):
         await client.sync_guild_roles(1, {2: [3]}).result()
 
 
+async def message_of_cancellation(waiting):
+    """Return the message as the cancelled task sees it: for others, Python 3.10 has it in the context of the error."""
+    with pytest.raises(asyncio.CancelledError) as error:
+        await waiting
+    return str(error.value)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_cancelled_task_keeps_the_message_of_its_cancellation(kind):
     async with silent_proxy() as (proxy, client):
-        task = asyncio.ensure_future(wait(kind, client))
+        task = asyncio.ensure_future(message_of_cancellation(wait(kind, client)))
         await proxy.arrived.acquire()
         task.cancel("Cancelled via cancel scope 7f")
-        with pytest.raises(asyncio.CancelledError, match="Cancelled via cancel scope 7f"):
-            await task
+        assert await task == "Cancelled via cancel scope 7f"
         await proxy.cancelled.acquire()
 
 
@@ -86,11 +91,10 @@ async def test_leaving_a_loop_over_events_ends_the_subscription():
 
 async def test_a_task_that_is_cancelled_before_its_call_starts():
     async with silent_proxy() as (_, client):
-        task = asyncio.ensure_future(wait("call", client))
+        task = asyncio.ensure_future(message_of_cancellation(wait("call", client)))
         await asyncio.sleep(0)
         task.cancel("at once")
-        with pytest.raises(asyncio.CancelledError, match="at once"):
-            await task
+        assert await task == "at once"
 
 
 async def test_closing_the_client_fails_a_call_of_another_task():
@@ -103,7 +107,6 @@ async def test_closing_the_client_fails_a_call_of_another_task():
         assert (error.value.status, error.value.sent) == (grpc.StatusCode.CANCELLED, "unknown")
 
 
-@requires_python_3_11
 async def test_closing_the_client_fails_the_events_of_another_task():
     async with silent_proxy() as (proxy, client):
         task = asyncio.ensure_future(wait("events", client))
@@ -113,7 +116,6 @@ async def test_closing_the_client_fails_the_events_of_another_task():
             await task
 
 
-@requires_python_3_11
 async def test_closing_a_role_sync_ends_its_iteration_in_another_task():
     async with silent_proxy() as (proxy, client):
         steps = client.sync_guild_roles(1, {2: [3]})
@@ -134,3 +136,23 @@ async def test_a_second_reader_of_a_stream_is_refused():
         events.close()
         with pytest.raises(StopAsyncIteration):
             await task
+
+
+async def test_a_test_of_an_application_may_return_coroutines_and_generators(monkeypatch):
+    async def channel(*_args, **_kwargs):
+        return ChannelResponse(channel=Channel(id=1))
+
+    async def events(*_args, **_kwargs):
+        yield Event(type="MESSAGE_CREATE")
+
+    stub = SimpleNamespace(GetChannel=channel, SubscribeEvents=events)
+    monkeypatch.setattr("discordproxy.aio.DiscordApiStub", lambda _channel: stub)
+    errors = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+    async with AsyncDiscordClient("nowhere.invalid:1") as client:
+        assert (await client.get_channel(1)).id == 1
+        async for event in client.events():
+            assert event.type == "MESSAGE_CREATE"
+            break
+        await asyncio.sleep(0)
+    assert errors == []
