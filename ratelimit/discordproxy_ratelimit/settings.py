@@ -331,6 +331,8 @@ def _explain_unparsed(error: SettingsError, kind: type[BaseSettings]) -> str:
 
 def unknown_variables(*kinds: type[BaseSettings]) -> Iterator[str]:
     """Yield a line for each variable with our prefix, in the environment or `.env`, that is none of these settings."""
+    if Path(DOTENV).is_dir() and not Path(DOTENV, "pyvenv.cfg").exists():  # as Docker makes for a missing file
+        yield f"{Path(DOTENV).absolute()} is a folder, so no settings are read from it; write a file"
     names = [name.upper() for kind in kinds for name in kind.model_fields]
     known = CLIENT_VARIABLES.union(PREFIX + name for name in names)
     try:

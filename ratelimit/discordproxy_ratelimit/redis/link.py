@@ -27,6 +27,7 @@ from discordproxy_ratelimit.redis.client import (
     subscription,
 )
 from discordproxy_ratelimit.redis.pipeline import Pipeline
+from discordproxy_ratelimit.redis.refusals import refusal_of
 from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 log = logging.getLogger(__name__)
@@ -239,7 +240,8 @@ class RedisLink:
             self._down_since = asyncio.get_running_loop().time()
         if was_up:
             self._losses += 1
-            log.warning("Redis does not answer (%s)", type(error.__cause__ or error).__name__)
+            silence = f"does not answer ({type(error.__cause__ or error).__name__})"
+            log.warning("Redis %s", refusal_of(error) or silence)
             for watcher in self.watchers:
                 watcher.link_down()
         self._reconnect()

@@ -283,6 +283,16 @@ def test_a_misspelt_variable_is_reported_with_the_nearest_setting(
     ]
 
 
+def test_a_folder_in_place_of_the_env_file_is_reported(folder: Path) -> None:
+    """Docker creates one if the file that is mounted does not exist."""
+    (folder / ".env").mkdir()
+    assert list(unknown_variables(ExampleSettings)) == [
+        f"{folder / '.env'} is a folder, so no settings are read from it; write a file"
+    ]
+    (folder / ".env/pyvenv.cfg").touch()  # a virtual environment
+    assert list(unknown_variables(ExampleSettings)) == []
+
+
 def test_an_env_file_that_cannot_be_read_is_not_reported_twice(folder: Path) -> None:
     (folder / ".env").write_bytes(b"\xff\xfe")
     assert list(unknown_variables(ExampleSettings)) == []
