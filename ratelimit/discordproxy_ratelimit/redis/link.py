@@ -43,6 +43,8 @@ PROBE = f"{HEADER}return 1"
 """Refused by a server that would refuse our scripts: it is read-only or loads, or the user has no rights."""
 
 MAX_PAUSE_S = 1.0
+_REFUSAL_BEGIN = 40
+"""Characters of a refusal by which it is recognized."""
 
 KEPT = "kept"
 """File beside the private server's socket: the run id of a server with the complete state of the one before it."""
@@ -134,7 +136,7 @@ class RedisLink:
         self._home, self._node = home, ""
         self._first_run = ""
         self._losses = 0  # in a row, without a script that ran in between
-        self._logged_refusal = ""
+        self._logged_refusals: set[str] = set()
         self.run_id = ""
         self.memory_kept = False
         self.is_up = False
@@ -176,7 +178,8 @@ class RedisLink:
         except ScriptMissingError:  # nothing has run, so a second attempt is safe
             self._functions[lua.function] = False
             reply = await self.execute("EVAL", lua.text, *rest)
-        self._losses, self._logged_refusal = 0, ""
+        self._losses = 0
+        self._logged_refusals.clear()
         if self._node and self._node != node_of(self._client, self._home):
             self._reconnect()  # a Cluster has moved our keys to another node, which has its own run id
         return reply
@@ -247,9 +250,12 @@ class RedisLink:
         self._reconnect()
 
     def _log_refusal(self, error: Exception) -> None:
-        """Log once why a server refuses the scripts: it is read-only or loads, or the user has no rights."""
-        if isinstance(error, ResponseError) and str(error) != self._logged_refusal:
-            self._logged_refusal = str(error)
+        """Log once why a server refuses the scripts: it is read-only or loads, or the user has no rights.
+
+        The rest of such a text may contain the command and differ each time.
+        """
+        if isinstance(error, ResponseError) and (begin := str(error)[:_REFUSAL_BEGIN]) not in self._logged_refusals:
+            self._logged_refusals.add(begin)
             log.error("Redis refuses the broker's script: %s", error)
 
     def _reconnect(self) -> None:
