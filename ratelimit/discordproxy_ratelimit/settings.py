@@ -244,9 +244,9 @@ class SharedSettings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """All secrets of the settings, for redaction: tokens, URLs with a password, the passwords, other secrets."""
-        values = [value for _, value in self if isinstance(value, SecretStr)]
-        texts = [secret.get_secret_value() for secret in (*(bot.token for bot in self._all_bots), *values)]
-        return tuple(secret for text in texts for secret in _secrets_in(text) if secret)
+        tokens = [bot.token.get_secret_value() for bot in self._all_bots]
+        values = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        return (*tokens, *(secret for value in values for secret in _secrets_in(value) if secret))
 
     @property
     def bot_id(self) -> str:
