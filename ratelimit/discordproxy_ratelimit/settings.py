@@ -58,6 +58,9 @@ _OURS = re.compile(r"\s*(?:export\s+)?(DISCORD(?:PROXY)?_\w+)")
 """Begin of a line of `.env` that is for this server; other lines may be for other programs."""
 
 
+_SECRETS = ("DISCORD_BOT_TOKEN", f"{PREFIX}REDIS_URL")
+
+
 class InvalidSettingsError(Exception):
     """The settings cannot be used; the text is one line without secrets.
 
@@ -295,9 +298,12 @@ def load(kind: type[Settings]) -> Settings:
 
 
 def keep_dotenv() -> None:
-    """Copy this server's lines of `.env` into the environment, for processes that start after the file has changed."""
+    """Copy this server's lines of `.env` into the environment, for processes that start after the file has changed.
+
+    Secrets stay in the file: the environment of an executed process can be read in `/proc`.
+    """
     for name, value in dotenv_values(DOTENV, encoding="utf-8-sig").items():
-        if _OURS.match(name) and value and not os.environ.get(name):
+        if name not in _SECRETS and _OURS.match(name) and value and not os.environ.get(name):
             os.environ[name] = value
 
 

@@ -122,15 +122,16 @@ def test_a_line_of_dotenv_that_cannot_be_read_is_refused(
     assert "s3cret" not in error
 
 
-def test_processes_that_start_later_have_the_settings_of_the_first(
+def test_processes_that_start_later_have_the_settings_of_the_first_and_no_secret_leaves_the_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": ""})
     (folder / ".env").write_text(
-        f"DISCORD_BOT_TOKEN={TOKEN}\nDISCORDPROXY_PORT=2\nDISCORDPROXY_EGRESS=a\nOTHER=1\nDISCORDPROXY_BOT=\n"
+        f"DISCORD_BOT_TOKEN={TOKEN}\nDISCORDPROXY_REDIS_URL=redis://:s3cret@x\n"
+        "DISCORDPROXY_PORT=2\nDISCORDPROXY_EGRESS=a\nOTHER=1\nDISCORDPROXY_BOT=\n"
     )
     keep_dotenv()
-    assert os.environ == {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": "a", "DISCORD_BOT_TOKEN": TOKEN}
+    assert os.environ == {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": "a"}
 
 
 def test_lines_of_dotenv_for_other_programs_are_theirs(folder: Path) -> None:
