@@ -43,15 +43,16 @@ def default_worker() -> int:
 
 def _host(value: str) -> str:
     """Return an address without brackets, or a host name in lower case."""
-    host = value.removeprefix("[").removesuffix("]").lower()
+    host = value.removeprefix("[").removesuffix("]")
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        if not _HOST_NAME.fullmatch(host):
+        if not _HOST_NAME.fullmatch(host.lower()):
             raise ValueError(
                 "an address of this machine is needed, such as 127.0.0.1, 0.0.0.0 or ::, or its host name; the port is "
                 "a setting of its own, DISCORDPROXY_PORT"
             ) from None
+        return host.lower()
     return host
 
 

@@ -22,6 +22,7 @@ from discordproxy_ratelimit.process import logs, streams
 from discordproxy_ratelimit.process.exit_status import CONFIGURATION, USAGE
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
 from discordproxy_ratelimit.process.stop_signals import on_stop_signal
+from discordproxy_ratelimit.process.tasks import run_until
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.server import embedded
 from discordproxy_ratelimit.settings import load
@@ -87,8 +88,10 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
         partial(_open_broker, settings, url),
     )
     try:
-        await redis_client.wait_for(url, within_s=_BROKER_TIMEOUT_S)
-        await worker.run(stopping)
+        waiting = redis_client.wait_for(url, within_s=_BROKER_TIMEOUT_S)
+        await run_until(waiting, asyncio.create_task(stopping.wait()))
+        if not stopping.is_set():
+            await worker.run(stopping)
     except BrokerUnavailableError as error:
         streams.complain(f"ERROR: {error}")
         return 1

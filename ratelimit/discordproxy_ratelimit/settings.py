@@ -58,6 +58,9 @@ _OURS = re.compile(r"\s*(?:export\s+)?(DISCORD(?:PROXY)?_\w+)")
 """Begin of a line of `.env` that is for this server; other lines may be for other programs."""
 
 
+_SECRETS = ("DISCORD_BOT_TOKEN", f"{PREFIX}REDIS_URL")
+
+
 class InvalidSettingsError(Exception):
     """The settings cannot be used; the text is one line without secrets.
 
@@ -244,9 +247,9 @@ class SharedSettings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """All secrets of the settings, for redaction: tokens, URLs with a password, the passwords, other secrets."""
-        values = [value for _, value in self if isinstance(value, SecretStr)]
-        texts = [secret.get_secret_value() for secret in (*(bot.token for bot in self._all_bots), *values)]
-        return tuple(secret for text in texts for secret in _secrets_in(text) if secret)
+        tokens = [bot.token.get_secret_value() for bot in self._all_bots]
+        values = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        return (*tokens, *(secret for value in values for secret in _secrets_in(value) if secret))
 
     @property
     def bot_id(self) -> str:
@@ -295,9 +298,12 @@ def load(kind: type[Settings]) -> Settings:
 
 
 def keep_dotenv() -> None:
-    """Copy this server's lines of `.env` into the environment, for processes that start after the file has changed."""
+    """Copy this server's lines of `.env` into the environment, for processes that start after the file has changed.
+
+    Secrets stay in the file: the environment of an executed process can be read in `/proc`.
+    """
     for name, value in dotenv_values(DOTENV, encoding="utf-8-sig").items():
-        if _OURS.match(name) and value and not os.environ.get(name):
+        if name not in _SECRETS and _OURS.match(name) and value and not os.environ.get(name):
             os.environ[name] = value
 
 
@@ -331,6 +337,8 @@ def _explain_unparsed(error: SettingsError, kind: type[BaseSettings]) -> str:
 
 def unknown_variables(*kinds: type[BaseSettings]) -> Iterator[str]:
     """Yield a line for each variable with our prefix, in the environment or `.env`, that is none of these settings."""
+    if Path(DOTENV).is_dir() and not Path(DOTENV, "pyvenv.cfg").exists():  # as Docker makes for a missing file
+        yield f"{Path(DOTENV).absolute()} is a folder, so no settings are read from it; write a file"
     names = [name.upper() for kind in kinds for name in kind.model_fields]
     known = CLIENT_VARIABLES.union(PREFIX + name for name in names)
     try:

@@ -109,8 +109,11 @@ def test_process_1_of_every_container_is_an_init() -> None:
             assert all("command" not in one for one in manifest["spec"]["template"]["spec"]["containers"])
 
 
-@pytest.mark.parametrize("certificate", ["", "server.pem"])
-async def test_the_image_is_healthy_while_the_worker_is_ready(certificate: str) -> None:
+@pytest.mark.parametrize(
+    ("certificate", "host", "listens"),
+    [("", "", "127.0.0.1"), ("server.pem", "0.0.0.0", "127.0.0.1"), ("", "127.0.0.2", "127.0.0.2")],
+)
+async def test_the_image_is_healthy_while_the_worker_is_ready(certificate: str, host: str, listens: str) -> None:
     status, context = 200, None
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -122,9 +125,9 @@ async def test_the_image_is_healthy_while_the_worker_is_ready(certificate: str) 
     runner = web.ServerRunner(web.Server(answer))
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        await web.TCPSite(runner, listens, 0, ssl_context=context).start()
         environment = {"DISCORDPROXY_HTTP_PORT": str(runner.addresses[0][1])}
-        environment["DISCORDPROXY_TLS_CERT"] = certificate
+        environment |= {"DISCORDPROXY_TLS_CERT": certificate, "DISCORDPROXY_HOST": host}
         assert await healthy(environment) == 0
         status = 503
         assert await healthy(environment) == 1

@@ -6,7 +6,6 @@ A Cluster's client has the same commands as a server's client; this module conta
 import asyncio
 import contextlib
 import functools
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -17,13 +16,9 @@ from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import (
-    AuthenticationError,
     ClusterDownError,
-    MasterDownError,
-    NoPermissionError,
     RedisClusterException,
     RedisError,
-    ResponseError,
 )
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as NoAnswer
@@ -33,11 +28,8 @@ from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.redis.connections import adapted
 from discordproxy_ratelimit.redis.pipeline import Pipeline
 from discordproxy_ratelimit.redis.pool import MAX_CONNECTIONS, UNBOUNDED, BoundedPool, RedisCertificates
+from discordproxy_ratelimit.redis.refusals import LOGIN_REFUSED, NO_DATABASE, refusal_of
 from discordproxy_ratelimit.redis.url import Target, describe, parse
-
-LOGIN_REFUSED = "refused the login; check user and password in DISCORDPROXY_REDIS_URL"
-NO_DATABASE = "has no database of this number; check DISCORDPROXY_REDIS_URL, or raise the server's `databases`"
-_UNKNOWN_COMMAND = re.compile(r"unknown command '([A-Za-z|]{1,30})'")
 
 
 def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
@@ -265,10 +257,10 @@ async def wait_for(url: str, *, within_s: float) -> None:
     """Return when the server of `url` replies to PING.
 
     Raises:
-        BrokerUnavailableError: it did not within `within_s` seconds, or it refused the login.
+        BrokerUnavailableError: it did not within `within_s` seconds, or it refused login or database.
         ValueError: as `connect`.
     """
-    client = connect(url)
+    client, refused = connect(url), ""
     try:
         async with asyncio.timeout(within_s):
             while True:
@@ -281,26 +273,11 @@ async def wait_for(url: str, *, within_s: float) -> None:
                     return
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise _unavailable(url, f"did not answer for {within_s:g} s; start it or set DISCORDPROXY_REDIS_URL") from None
+        raise _unavailable(
+            url, refused or f"did not answer for {within_s:g} s; start it or set DISCORDPROXY_REDIS_URL"
+        ) from None
     finally:
         await client.aclose()
-
-
-def refusal_of(error: BaseException) -> str:
-    """Return how a server that answers refuses to work, with the fix; "" for any other error of a client.
-
-    The library may wrap the original error. Its text may contain the user's name or the command, so it is not used.
-    """
-    kind = error.__cause__ if isinstance(error.__cause__, RedisError) else error
-    if isinstance(kind, (AuthenticationError, NoPermissionError)):
-        return LOGIN_REFUSED
-    if isinstance(kind, MasterDownError):
-        return "is a replica that has lost its master; set DISCORDPROXY_REDIS_URL to the master"
-    if isinstance(kind, ResponseError) and "DB index" in str(kind):
-        return NO_DATABASE
-    if isinstance(kind, ResponseError) and (command := _UNKNOWN_COMMAND.search(str(kind))):
-        return f"does not offer the command {command[1]}; allow the commands of deploy/redis/users.acl"
-    return ""
 
 
 def _unavailable(url: str, happened: str) -> BrokerUnavailableError:

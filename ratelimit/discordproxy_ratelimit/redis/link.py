@@ -27,6 +27,7 @@ from discordproxy_ratelimit.redis.client import (
     subscription,
 )
 from discordproxy_ratelimit.redis.pipeline import Pipeline
+from discordproxy_ratelimit.redis.refusals import refusal_of
 from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ PROBE = f"{HEADER}return 1"
 """Refused by a server that would refuse our scripts: it is read-only or loads, or the user has no rights."""
 
 MAX_PAUSE_S = 1.0
+_REFUSAL_BEGIN = 40
+"""Characters of a refusal by which it is recognized."""
 
 KEPT = "kept"
 """File beside the private server's socket: the run id of a server with the complete state of the one before it."""
@@ -133,7 +136,7 @@ class RedisLink:
         self._home, self._node = home, ""
         self._first_run = ""
         self._losses = 0  # in a row, without a script that ran in between
-        self._logged_refusal = ""
+        self._logged_refusals: set[str] = set()
         self.run_id = ""
         self.memory_kept = False
         self.is_up = False
@@ -175,7 +178,8 @@ class RedisLink:
         except ScriptMissingError:  # nothing has run, so a second attempt is safe
             self._functions[lua.function] = False
             reply = await self.execute("EVAL", lua.text, *rest)
-        self._losses, self._logged_refusal = 0, ""
+        self._losses = 0
+        self._logged_refusals.clear()
         if self._node and self._node != node_of(self._client, self._home):
             self._reconnect()  # a Cluster has moved our keys to another node, which has its own run id
         return reply
@@ -239,15 +243,19 @@ class RedisLink:
             self._down_since = asyncio.get_running_loop().time()
         if was_up:
             self._losses += 1
-            log.warning("Redis does not answer (%s)", type(error.__cause__ or error).__name__)
+            silence = f"does not answer ({type(error.__cause__ or error).__name__})"
+            log.warning("Redis %s", refusal_of(error) or silence)
             for watcher in self.watchers:
                 watcher.link_down()
         self._reconnect()
 
     def _log_refusal(self, error: Exception) -> None:
-        """Log once why a server refuses the scripts: it is read-only or loads, or the user has no rights."""
-        if isinstance(error, ResponseError) and str(error) != self._logged_refusal:
-            self._logged_refusal = str(error)
+        """Log once why a server refuses the scripts: it is read-only or loads, or the user has no rights.
+
+        The rest of such a text may contain the command and differ each time.
+        """
+        if isinstance(error, ResponseError) and (begin := str(error)[:_REFUSAL_BEGIN]) not in self._logged_refusals:
+            self._logged_refusals.add(begin)
             log.error("Redis refuses the broker's script: %s", error)
 
     def _reconnect(self) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
-from discordproxy_ratelimit.redis.client import connect, refusal_of
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_ratelimit.redis.refusals import IS_REPLICA, refusal_of
 from discordproxy_ratelimit.redis.url import describe, is_encrypted, is_remote, parse
 
 log = logging.getLogger("broker")
@@ -51,10 +52,7 @@ def problems_of(info: Mapping[str, Any], url: str) -> list[str]:
             "maxmemory, or remove data of other programs"
         )
     if info.get("role") == "slave" and parse(url).topology == "server":
-        found.append(
-            "it is a replica, which refuses writes; set DISCORDPROXY_REDIS_URL to the master, or let Sentinels find it "
-            "(redis+sentinel://)"
-        )
+        found.append(f"it {IS_REPLICA}")
     if is_remote(url) and not is_encrypted(url):
         found.append("the connection to another machine is not encrypted; use rediss:// or a private network")
     return found
@@ -70,15 +68,24 @@ async def inspect(client: Redis, url: str) -> tuple[str, list[str]]:
     info |= await client.info("memory")
     info |= await client.info("replication")
     found = problems_of(info, url)
-    try:
-        await client.eval("return 1", 0)  # type: ignore[no-untyped-call, misc, unused-ignore]
-    except NoPermissionError:
-        found.append("this user may not run scripts; allow EVAL, EVALSHA and SCRIPT LOAD (ACL category @scripting)")
-    except ResponseError as error:
-        if refusal := refusal_of(error):  # such as a renamed command
-            found.append(f"it {refusal}")
+    if refusal := await _script_refusal(client):
+        found = [*(problem for problem in found if problem != refusal), refusal]
     name, _, full = version_of(info)
     return f"{name} {full}", found
+
+
+async def _script_refusal(client: Redis) -> str:
+    """Return why the server would refuse the broker's script, "" if it runs.
+
+    The server decides that of a script with flags before its first command, so this one requires no key.
+    """
+    try:
+        await client.eval("#!lua flags=allow-oom\nreturn 1", 0)  # type: ignore[no-untyped-call, misc, unused-ignore]
+    except NoPermissionError:
+        return "this user may not run scripts; allow EVAL, EVALSHA and SCRIPT LOAD (ACL category @scripting)"
+    except ResponseError as error:
+        return f"it {refusal_of(error) or 'refuses scripts; see its log'}"
+    return ""
 
 
 async def inspect_url(url: str) -> tuple[str, list[str]] | None:
@@ -128,8 +135,7 @@ class Watch:
         """Ping or inspect once; log a change of the state and new problems."""
         where, now = describe(self._url), asyncio.get_running_loop().time()
         try:
-            if self.answering and now < self._inspect_at:
-                await client.execute_command("PING")  # type: ignore[no-untyped-call]
+            if self.answering and now < self._inspect_at and await self._is_answered(client):
                 return
             label, found = await inspect(client, self._url)
         except (RedisError, OSError) as error:
@@ -142,6 +148,15 @@ class Watch:
             self.answering, self._problems = True, []
             log.info("Redis at %s answers: %s", where, label)
         self._report(found, where)
+
+    @staticmethod
+    async def _is_answered(client: Redis) -> bool:
+        """Return whether PING is answered; a server that cannot save refuses it and answers INFO."""
+        try:
+            await client.execute_command("PING")  # type: ignore[no-untyped-call]
+        except ResponseError:
+            return False
+        return True
 
     def _report(self, found: list[str], where: str) -> None:
         """Log the problems that are new; their figures may change."""

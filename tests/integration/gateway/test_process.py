@@ -1,5 +1,6 @@
 """The process itself: exit status, the one line, parking, hand-over on a signal."""
 
+import asyncio
 import signal
 
 from discordproxy_gateway.cache import read_state
@@ -17,6 +18,24 @@ async def test_a_bad_token_is_one_line_and_status_78(spawn):
     assert "DISCORD_BOT_TOKEN" in error
     assert "Traceback" not in error
     assert BAD not in out + error
+
+
+async def test_it_can_be_stopped_while_it_waits_for_redis(spawn):
+    connected = asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        process = await spawn(DISCORDPROXY_REDIS_URL=f"redis://127.0.0.1:{port}?socket_timeout=60")
+        await connected.wait()
+        process.send_signal(signal.SIGTERM)
+        _, error = await process.communicate()
+        assert process.returncode == 0
+        assert b"ERROR" not in error
 
 
 async def test_parked_it_stays_up_without_connecting(spawn, discord, redis, keys):

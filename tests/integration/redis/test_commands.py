@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 
 from discordproxy_ratelimit.redis import client as redis_client
+from discordproxy_ratelimit.redis.refusals import LOGIN_REFUSED, refusal_of
 from fakes.eventually import eventually
 
 TURNS = 40
@@ -98,7 +99,7 @@ async def test_a_refused_database_is_not_replaced_by_another(own_valkey):
         for _ in range(2):
             with pytest.raises(ConnectionLost, match="DB index is out of range") as caught:
                 await client.set("discordproxy-no-such-key", "x")
-        assert "has no database of this number" in redis_client.refusal_of(caught.value)
+        assert "has no database of this number" in refusal_of(caught.value)
     finally:
         await client.aclose()
 
@@ -109,6 +110,6 @@ async def test_a_refused_login_is_not_replaced_by_that_of_everybody(own_valkey):
         for _ in range(2):
             with pytest.raises(ConnectionLost) as caught:
                 await client.set("discordproxy-no-such-key", "x")
-            assert redis_client.refusal_of(caught.value) == redis_client.LOGIN_REFUSED
+            assert refusal_of(caught.value) == LOGIN_REFUSED
     finally:
         await client.aclose()

@@ -52,7 +52,7 @@ def test_http_ports_end_at_the_highest_port():
         ("127.0.0.1", "127.0.0.1"),
         ("::", "::"),
         ("[::1]", "::1"),
-        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("fe80::1%Eth0", "fe80::1%Eth0"),
         ("LocalHost", "localhost"),
         ("proxy-1.example", "proxy-1.example"),
         ("node_1.7up.example.", "node_1.7up.example."),

@@ -122,15 +122,16 @@ def test_a_line_of_dotenv_that_cannot_be_read_is_refused(
     assert "s3cret" not in error
 
 
-def test_processes_that_start_later_have_the_settings_of_the_first(
+def test_processes_that_start_later_have_the_settings_of_the_first_and_no_secret_leaves_the_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": ""})
     (folder / ".env").write_text(
-        f"DISCORD_BOT_TOKEN={TOKEN}\nDISCORDPROXY_PORT=2\nDISCORDPROXY_EGRESS=a\nOTHER=1\nDISCORDPROXY_BOT=\n"
+        f"DISCORD_BOT_TOKEN={TOKEN}\nDISCORDPROXY_REDIS_URL=redis://:s3cret@x\n"
+        "DISCORDPROXY_PORT=2\nDISCORDPROXY_EGRESS=a\nOTHER=1\nDISCORDPROXY_BOT=\n"
     )
     keep_dotenv()
-    assert os.environ == {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": "a", "DISCORD_BOT_TOKEN": TOKEN}
+    assert os.environ == {"DISCORDPROXY_PORT": "1", "DISCORDPROXY_EGRESS": "a"}
 
 
 def test_lines_of_dotenv_for_other_programs_are_theirs(folder: Path) -> None:
@@ -281,6 +282,16 @@ def test_a_misspelt_variable_is_reported_with_the_nearest_setting(
         "DISCORDPROXY_PROT is not a setting and has no effect; did you mean DISCORDPROXY_PORT?",
         "DISCORDPROXY_WEATHER is not a setting and has no effect",
     ]
+
+
+def test_a_folder_in_place_of_the_env_file_is_reported(folder: Path) -> None:
+    """Docker creates one if the file that is mounted does not exist."""
+    (folder / ".env").mkdir()
+    assert list(unknown_variables(ExampleSettings)) == [
+        f"{folder / '.env'} is a folder, so no settings are read from it; write a file"
+    ]
+    (folder / ".env/pyvenv.cfg").touch()  # a virtual environment
+    assert list(unknown_variables(ExampleSettings)) == []
 
 
 def test_an_env_file_that_cannot_be_read_is_not_reported_twice(folder: Path) -> None:

@@ -224,3 +224,13 @@ async def test_a_wrong_password_ends_in_no_endless_pipelines(server, operator, c
     await link.close()
     assert operator.info("clients")["connected_clients"] == 1
     assert "s3cret" not in caplog.text
+
+
+async def test_refusals_that_alternate_are_logged_once_each(server, caplog):
+    """Function and script are refused in turn, as where commands are renamed, with arguments that differ."""
+    link = RedisLink(connect(server.url))
+    for number in range(3):
+        for command in ("FCALL", "EVALSHA"):
+            link.lost(redis.ResponseError(f"unknown command '{command}', with args beginning with: '{number}'"))
+    await link.close()
+    assert caplog.text.count("Redis refuses the broker's script: unknown command") == 2

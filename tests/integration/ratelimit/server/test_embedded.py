@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -15,7 +16,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.redis.client import LOGIN_REFUSED, connect, wait_for
+from discordproxy_ratelimit.redis.client import connect, wait_for
+from discordproxy_ratelimit.redis.refusals import LOGIN_REFUSED
 from discordproxy_ratelimit.route import route_of
 from discordproxy_ratelimit.server.embedded import EmbeddedError, PrivateServer, make_private
 from discordproxy_ratelimit.server.watch import inspect_url
@@ -191,6 +193,10 @@ async def test_a_server_that_refuses_is_told_as_such(own_valkey, tmp_path: Path)
     with pytest.raises(BrokerUnavailableError, match="has no database of this number"):
         await wait_for(f"{own_valkey.url}?db=99", within_s=30)
     client = connect(own_valkey.url)
+    await client.config_set("min-replicas-to-write", 1)
+    assert (await inspect_url(own_valkey.url))[1][0].startswith("it has fewer replicas")
+    await client.config_set("min-replicas-to-write", 0)
+    assert await inspect_url(own_valkey.url) == (ANY, [])
     await client.replicaof("127.0.0.1", "1")
     await client.aclose()
     label, problems = await inspect_url(own_valkey.url)
