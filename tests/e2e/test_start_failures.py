@@ -118,7 +118,7 @@ async def test_port_taken(quiet, settings: dict[str, str], free_port: int) -> No
         other.bind(("127.0.0.1", free_port))
         other.listen()
         async with quiet() as process:
-            assert f"127.0.0.1:{free_port} is already in use" in await one_error(process, 1)
+            assert f"127.0.0.1:{free_port} is already in use" in await one_error(process, 75)
 
 
 async def test_no_valkey_program(quiet, settings: dict[str, str], tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from discordproxy_ratelimit.redis.client import wait_for
 log = logging.getLogger("supervisor")
 
 _NOT_YET = (errno.EADDRNOTAVAIL, socket.EAI_AGAIN)
-"""Errors of an address that this machine may get later: at boot, the server may start before the network."""
+"""Errors of an address that this machine may get later: at boot, the server may start before the network. An address
+in use may become free later, too: the workers of a killed server finish their calls."""
 
 LISTENING_WITHIN_S = 30.0
 MARGIN_S, GATEWAY_WITHIN_S, BROKER_WITHIN_S = 2.0, 6.0, 8.0
@@ -59,7 +60,7 @@ def check_free(address: Address, option: str) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             text = f"{address} is already in use; stop the other server, or choose another one with {option}"
-            raise StartError(text) from None
+            raise StartError(text, temporary=True) from None
         text = f"{address} cannot be used ({error.strerror or error}); choose another one with --host or {option}"
         raise StartError(text, temporary=error.errno in _NOT_YET) from None
 

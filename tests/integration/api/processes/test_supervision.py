@@ -176,8 +176,11 @@ def test_a_taken_port_is_told(address: Address) -> None:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as our own workers listen
         other.bind((address.host, address.port))
         other.listen()
-        with pytest.raises(StartError, match=f"{address} is already in use; stop the other server, or choose another"):
+        with pytest.raises(
+            StartError, match=f"{address} is already in use; stop the other server, or choose another"
+        ) as caught:
             check_free(address, "--port")
+    assert caught.value.temporary  # the workers of a killed server finish their calls
 
 
 def test_an_address_that_is_not_ours_may_be_so_later() -> None:
