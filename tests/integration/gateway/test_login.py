@@ -92,7 +92,7 @@ async def test_without_a_budget_the_worker_waits_and_says_so(connect, sandbox, r
     connect()
     state = await problem(redis, keys, "runs but cannot log in", f"only {limit['remaining']} new sessions are left")
     assert state.running
-    await eventually(lambda: "is requested again in" in caplog.text)
+    await eventually(lambda: "the number of new sessions that are left" in caplog.text)
     assert sandbox.gateway.stats.infos == 1
     assert sandbox.gateway.stats.opened == 0
 
