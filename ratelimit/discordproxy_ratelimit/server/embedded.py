@@ -291,8 +291,9 @@ class PrivateServer:
             )
 
     async def _end(self, within_s: float) -> bool:
-        """End the process. Return whether it has saved its state; otherwise its exit status is not 0."""
+        """End the process. Return whether it has saved its state; it exits with status 0 even if that fails."""
         process, self._process = self._process, None
+        before = self._snapshot_stamp()
         if process is None or process.returncode is not None:
             return False
         with contextlib.suppress(ProcessLookupError):
@@ -302,7 +303,14 @@ class PrivateServer:
         except TimeoutError:
             process.kill()
             await process.wait()
-        return process.returncode == 0
+        return process.returncode == 0 and self._snapshot_stamp() != before
+
+    def _snapshot_stamp(self) -> tuple[int, int] | None:
+        try:
+            found = (self.folder / "dump.rdb").stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
 
     def _command(self) -> list[str]:
         options = {
@@ -313,6 +321,7 @@ class PrivateServer:
             "save": "60 1",
             "stop-writes-on-bgsave-error": "no",  # limits are more useful than snapshots on a full disk
             "appendonly": "no",
+            "shutdown-on-sigterm": "force",  # else it stays for ever if its folder is gone or the disk is full
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
             "hz": "1",  # timer ticks per second; 10 would cost more CPU than an idle deployment's commands

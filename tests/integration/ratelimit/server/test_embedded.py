@@ -151,6 +151,20 @@ async def test_its_end_and_a_lost_socket_are_noticed(folder: Path, valkey_binary
         assert "ended with status -9" in await server.lost()
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["its owner was killed", "stopped"])
+async def test_it_ends_although_it_cannot_save(folder: Path, valkey_binary: str, alone: bool) -> None:  # noqa: FBT001 - a parameter
+    """Its folder may be gone, or the disk full; without its end, nobody could end it after its owner was killed."""
+    server = PrivateServer(folder, valkey_binary)
+    assert server.lock()
+    await server.start()
+    (folder / "dump.rdb/occupied").mkdir(parents=True)  # the new snapshot cannot replace it
+    if alone:
+        os.kill(server.pid, signal.SIGTERM)
+        assert await server.lost() == "ended with status 0"
+    await server.stop(within_s=30)
+    assert not (folder / "saved").exists()
+
+
 async def test_an_unreadable_snapshot_is_put_aside(folder: Path, valkey_binary: str) -> None:
     make_private(folder)
     (folder / "dump.rdb").write_bytes(b"REDIS9999 from a newer server")
