@@ -14,8 +14,8 @@ import uvloop
 from bench.speed import http1
 from bench.speed.messages import ANSWER, FIRST_CHANNEL
 
-_SEND = re.compile(r"/api/v\d+/channels/(\d+)/messages")
-_CHANNEL = re.compile(r"/api/v\d+/channels/(\d+)")
+_SEND = re.compile(r"/api/v\d+/channels/(\d+)/messages\??")  # nirn-proxy adds a question mark
+_CHANNEL = re.compile(r"/api/v\d+/channels/(\d+)\??")
 _PER_CONNECTION = frozenset({"connection", "content-length", "transfer-encoding", "keep-alive", "host"})
 _WINDOW_S = 60
 
