@@ -14,6 +14,7 @@ from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.principal import UNAUTHENTICATED, Principal
 from discordproxy_api.calls.scopes import REQUEST
 from discordproxy_api.contract.contract import Rpc
+from discordproxy_api.time_limit import expires_as
 
 MAX_DELAYED, DELAY_S = 200, 1.0
 """The answer to a locked-out address is delayed, so that it cannot keep the worker busy by repeating its call at once.
@@ -88,27 +89,21 @@ class Authentication:
         Raises:
             ApiError: UNAUTHENTICATED.
         """
-        scope = asyncio.timeout(None)
-        try:
-            async with scope:
-                watching = asyncio.create_task(self._end_when_withdrawn(_credentials(call), call.principal, scope))
-                try:
-                    yield
-                finally:
-                    watching.cancel()
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            text = "The key of this stream was withdrawn or changed; subscribe again."
-            raise errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text) from None
+        limit = asyncio.timeout(None)
+        async with expires_as(limit, _withdrawn):
+            watching = asyncio.create_task(self._end_when_withdrawn(_credentials(call), call.principal, limit))
+            try:
+                yield
+            finally:
+                watching.cancel()
 
-    async def _end_when_withdrawn(self, shown: Credentials, principal: Principal, scope: asyncio.Timeout) -> None:
+    async def _end_when_withdrawn(self, shown: Credentials, principal: Principal, limit: asyncio.Timeout) -> None:
         try:
             while self._authenticator.still_admits(shown, principal):  # noqa: ASYNC110 - a file announces no change
                 await asyncio.sleep(RECHECK_S)
         except Exception:
             log.exception("the keys cannot be read; the stream of %s ends", principal)
-        scope.reschedule(asyncio.get_running_loop().time())
+        limit.reschedule(asyncio.get_running_loop().time())
 
     async def _delay(self) -> None:
         if self._delayed < MAX_DELAYED:
@@ -117,6 +112,11 @@ class Authentication:
                 await asyncio.sleep(DELAY_S)
             finally:
                 self._delayed -= 1
+
+
+def _withdrawn() -> ApiError:
+    text = "The key of this stream was withdrawn or changed; subscribe again."
+    return errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)
 
 
 def _credentials(call: Call) -> Credentials:

@@ -10,13 +10,15 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.time_limit import expires_as
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.shared.claims import Claims
@@ -121,19 +123,15 @@ async def _turn(lock: asyncio.Lock, call: Call) -> AsyncIterator[None]:
         lock.release()
 
 
-@asynccontextmanager
-async def _in_time(call: Call) -> AsyncIterator[None]:
+def _in_time(call: Call) -> AbstractAsyncContextManager[None]:
     """End a wait before the caller's own timer; raises ApiError then."""
     ends_at = call.waits_until(asyncio.get_running_loop().time())
-    limit = asyncio.timeout_at(None if ends_at == float("inf") else ends_at)
-    try:
-        async with limit:
-            yield
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        text = "The deadline passed while the call waited for earlier changes of the same object."
-        raise errors.refusal("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", text, retry_after_s=1.0) from None
+    return expires_as(asyncio.timeout_at(None if ends_at == float("inf") else ends_at), _too_late)
+
+
+def _too_late() -> ApiError:
+    text = "The deadline passed while the call waited for earlier changes of the same object."
+    return errors.refusal("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", text, retry_after_s=1.0)
 
 
 def _waiting_key(name: str) -> str:

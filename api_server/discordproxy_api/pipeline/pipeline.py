@@ -12,6 +12,7 @@ from discordproxy_api.calls.errors import AnsweredError, ApiError
 from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.authentication import Authentication
+from discordproxy_api.time_limit import expires_as
 
 log = logging.getLogger("discordproxy_api")
 
@@ -101,15 +102,12 @@ class CallPipeline:
             async with self._authentication.watch(call):
                 return await work(call)
         call.deadline_at = asyncio.get_running_loop().time() + self._max_call_s
-        limit = asyncio.timeout_at(call.deadline_at)
-        try:
-            async with limit:
-                return await work(call)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            text = f"The call took longer than {self._max_call_s:.0f} s, the longest the proxy allows."
-            raise errors.refusal("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", text) from None
+        async with expires_as(asyncio.timeout_at(call.deadline_at), self._took_too_long):
+            return await work(call)
+
+    def _took_too_long(self) -> ApiError:
+        text = f"The call took longer than {self._max_call_s:.0f} s, the longest the proxy allows."
+        return errors.refusal("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", text)
 
 
 def _status_of(error: BaseException, call: Call) -> Status:
