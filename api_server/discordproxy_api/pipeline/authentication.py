@@ -37,7 +37,7 @@ class Authenticates(Protocol):
         """Return the principal of a caller; raises ApiError."""
 
     def still_admits(self, shown: Credentials, principal: Principal) -> bool:
-        """Tell whether the credentials still belong to the same principal."""
+        """Return whether the credentials still belong to the same principal."""
 
 
 class Authentication:

@@ -17,7 +17,7 @@ class GzipError(ValueError):
 
 
 def is_gzip(data: bytes) -> bool:
-    """Tell whether data looks like gzip."""
+    """Return whether data looks like gzip."""
     return data.startswith(_MAGIC) and len(data) >= _MIN_BYTES
 
 
