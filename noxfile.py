@@ -72,8 +72,8 @@ def client(session: nox.Session, protobuf: str, grpcio: str) -> None:
     """Run the client's tests with the versions of a combination."""
     session.install("--quiet", "--editable", ".", f"protobuf=={protobuf}.*", f"grpcio{GRPCIOS[grpcio]}", *TOOLS)
     session.install("--quiet", "--no-deps", HEALTH)
-    # The shared fixtures are about servers; nothing of them is installed here.
-    session.run("pytest", "--noconftest", "--quiet", *TESTS, *session.posargs)
+    # The other shared fixtures are about servers; nothing of them is installed here.
+    session.run("pytest", "--noconftest", "-p", "unit.client.conftest", "--quiet", *TESTS, *session.posargs)
 
 
 LEGACY_TESTS = Path("tests/legacy").resolve()
