@@ -4,7 +4,8 @@
 -- STAMP {field}: set a field to the server's time in ms. INDEX, UNINDEX {ids...}: see index.lua.
 -- MEMBER {index, kept bits, id, value}: store a member; one that was not there gets its place in the order.
 -- VOICE {guild's state, id, bits, mask}: set bits of a member's first byte; a change renews the stamp of the members.
--- SEEN {JSON, 'null' when gone, '' when deleted for good, fields...}: an event of an object that the proxy may have changed (pending.lua).
+-- SEEN {JSON, 'null' when gone, '' when deleted for good, fields...}: an event of an object that the proxy may have
+-- changed (pending.lua).
 -- SEEN_LIST {JSON of each object by id, as JSON}: the same for all objects of a kind.
 -- RENEW {fields...}: set fields to a value that they never had, unless the hash is gone.
 -- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
