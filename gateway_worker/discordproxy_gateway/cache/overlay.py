@@ -100,12 +100,12 @@ class Overlay:
         """
         overlay, merge = self._keys.overlay(kind, guild_id), field.endswith(ROLES_OF)
         beside = (field.removesuffix(ROLES_OF) if merge else field + ROLES_OF) if kind == MEMBER else ""
-        words: list[str | bytes | int] = [field, text, "merge" if merge else "put", LIFE_MS, beside]
+        words: list[str | bytes | float] = [field, text, "merge" if merge else "put", LIFE_MS, beside]
         for checks_left in reversed(range(_MAX_CHECKS)):
             before: Any = await self._redis.hmget(overlay, [field, beside])
             # The last check is ignored: then the change is stored until its event arrives.
             shown = await is_shown() and checks_left > 0
-            took_ms = round((time.monotonic() - sent_at) * 1000)
+            took_ms = (time.monotonic() - sent_at) * 1000
             if await self._script(
                 keys=[overlay], args=[*words, took_ms, int(shown), *(each or b"" for each in before)]
             ):

@@ -13,7 +13,7 @@ local MAX_PENDING = 32
 local field, json, merges, life_ms, beside_field = ARGV[1], ARGV[2], ARGV[3] == 'merge', tonumber(ARGV[4]), ARGV[5]
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local sent_ms = now_ms - ARGV[6]
+local sent_ms = time[1] * 1000 + time[2] / 1000 - ARGV[6] -- not rounded: a write just before it does not overlap
 
 local function lives(written_ms) return math.abs(now_ms - written_ms) < life_ms end -- the clock may have been set back
 
