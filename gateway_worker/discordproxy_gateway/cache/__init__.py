@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness, Version
 from discordproxy_gateway.cache.member_reader import MemberReader
-from discordproxy_gateway.cache.overlay import Overlay
+from discordproxy_gateway.cache.overlay import Overlay, UncertainOverlayError
 from discordproxy_gateway.cache.reader import CacheReader
 from discordproxy_gateway.cache.state import GatewayState, ShardState, read_state
 from discordproxy_gateway.keys import CHANNEL, EMOJI, GUILD, MEMBER, ROLE, STICKER, THREAD, USER, Keys, Slot
@@ -40,6 +40,7 @@ __all__ = [
     "Overlay",
     "ShardState",
     "Slot",
+    "UncertainOverlayError",
     "Version",
     "read_state",
 ]

@@ -1,11 +1,13 @@
 """Read-your-writes: shows the proxy's own changes until their events arrive, for at most five seconds.
 
 After a mutation the API worker stores Discord's response here. Readers of every worker merge it. The gateway worker
-removes it with the event, which may never arrive. Therefore a change that the caches already show is not stored, and of
-two concurrent writes neither is shown: the read goes to Discord.
+removes it with the event, behind the events of the changes before it (`lua/pending.lua`). The event may never arrive.
+Therefore a change that the caches already show is not stored, and of two concurrent writes neither is shown: the read
+goes to Discord.
 """
 
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,7 +15,7 @@ import orjson
 from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import member_codec
-from discordproxy_gateway.ids import number_of
+from discordproxy_gateway.ids import number_of, text_of
 from discordproxy_gateway.keys import CHANNEL, GUILD, MEMBER, THREAD, USER, Keys
 from discordproxy_gateway.store.scripts import source
 
@@ -39,6 +41,7 @@ class Overlay:
         self, kind: str, guild_id: int | str, object_id: int | str, value: dict[str, Any], *, took_s: float = 0.0
     ) -> None:
         """Store that an object was created or changed into `value`, by a request that left `took_s` ago."""
+        sent_at = time.monotonic() - took_s
         if kind in {CHANNEL, THREAD}:  # readers find a new one by its id alone
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.hset(self._keys.overlay_channel_index, str(object_id), str(guild_id))
@@ -48,52 +51,63 @@ class Overlay:
         async def is_shown() -> bool:
             return _agree(kind, value, await self._stored(kind, guild_id, object_id))
 
-        await self._store(kind, guild_id, str(object_id), value, took_s=took_s, is_shown=is_shown)
+        await self._store(kind, guild_id, str(object_id), orjson.dumps(value), sent_at=sent_at, is_shown=is_shown)
 
     async def remove(self, kind: str, guild_id: int | str, object_id: int | str, *, took_s: float = 0.0) -> None:
         """Store that an object was deleted."""
+        sent_at = time.monotonic() - took_s
 
         async def is_shown() -> bool:
             return await self._stored(kind, guild_id, object_id) is None
 
-        await self._store(kind, guild_id, str(object_id), None, took_s=took_s, is_shown=is_shown)
+        await self._store(kind, guild_id, str(object_id), b"", sent_at=sent_at, is_shown=is_shown)
+
+    async def put_uncertain_channel(self, channel_id: int | str) -> None:
+        """Store that a channel was changed into an unknown state; reads query Discord until the entry expires."""
+        sent_at = time.monotonic()
+        for index in (self._keys.channel_index, self._keys.overlay_channel_index):
+            guild_id: Any = await self._redis.hget(index, str(channel_id))
+            if guild_id:
+                await self._store(CHANNEL, text_of(guild_id), str(channel_id), b"?", sent_at=sent_at, is_shown=_never)
+                return
 
     async def change_role(
         self, guild_id: int | str, user_id: int | str, role_id: int | str, *, added: bool, took_s: float = 0.0
     ) -> None:
         """Store that a role of a member was added or removed; Discord's response to such a call is empty."""
+        sent_at = time.monotonic() - took_s
 
         async def is_shown() -> bool:
             member = await self._stored(MEMBER, guild_id, user_id)
             return (str(role_id) in member["roles"]) == added if member else False
 
-        field = f"{user_id}{ROLES_OF}"
-        await self._store(MEMBER, guild_id, field, {str(role_id): added}, took_s=took_s, is_shown=is_shown)
+        field, text = f"{user_id}{ROLES_OF}", orjson.dumps({str(role_id): added})
+        await self._store(MEMBER, guild_id, field, text, sent_at=sent_at, is_shown=is_shown)
 
     async def _store(
         self,
         kind: str,
         guild_id: int | str,
         field: str,
-        value: dict[str, Any] | None,
+        text: bytes,
         *,
-        took_s: float,
+        sent_at: float,
         is_shown: IsShown,
     ) -> None:
-        """Store a change; `is_shown` checks whether the caches already show it.
+        """Store a change by a request that left at `sent_at`; `is_shown` checks whether the caches already show it.
 
         If an event of an earlier change comes between check and write, the check is repeated.
         """
         overlay, merge = self._keys.overlay(kind, guild_id), field.endswith(ROLES_OF)
         beside = (field.removesuffix(ROLES_OF) if merge else field + ROLES_OF) if kind == MEMBER else ""
-        text = b"" if value is None else orjson.dumps(value)
-        words: list[str | bytes | int] = [field, text, "merge" if merge else "put", LIFE_MS, beside]
+        words: list[str | bytes | float] = [field, text, "merge" if merge else "put", LIFE_MS, beside]
         for checks_left in reversed(range(_MAX_CHECKS)):
             before: Any = await self._redis.hmget(overlay, [field, beside])
             # The last check is ignored: then the change is stored until its event arrives.
             shown = await is_shown() and checks_left > 0
+            took_ms = (time.monotonic() - sent_at) * 1000
             if await self._script(
-                keys=[overlay], args=[*words, round(took_s * 1000), int(shown), *(each or b"" for each in before)]
+                keys=[overlay], args=[*words, took_ms, int(shown), *(each or b"" for each in before)]
             ):
                 return
 
@@ -117,6 +131,10 @@ class Overlay:
             key = self._keys.guilds if kind == GUILD else self._keys.part(kind, guild_id)
             value = await self._redis.hget(key, str(object_id))
         return orjson.loads(value) if value else None
+
+
+async def _never() -> bool:
+    return False
 
 
 def _agree(kind: str, written: dict[str, Any], stored: dict[str, Any] | None) -> bool:
@@ -144,7 +162,7 @@ def changes(rows: Mapping[bytes, bytes], now_ms: int) -> Changes:
     """Return the unexpired changes of an overlay hash. Pure."""
     found: Changes = {}
     for field, value in rows.items():
-        pending, written_ms, text = value.split(b":", 2)
+        pending, written_ms, text = value.partition(b"\n")[0].split(b":", 2)
         if pending != b"0" and abs(now_ms - int(written_ms)) < LIFE_MS:
             found[field.decode()] = UNCERTAIN if text == b"?" else orjson.loads(text) if text else None
     return found

@@ -4,7 +4,9 @@
 -- STAMP {field}: set a field to the server's time in ms. INDEX, UNINDEX {ids...}: see index.lua.
 -- MEMBER {index, kept bits, id, value}: store a member; one that was not there gets its place in the order.
 -- VOICE {guild's state, id, bits, mask}: set bits of a member's first byte; a change renews the stamp of the members.
--- SEEN {JSON or '' when deleted, fields...}: an event of an object that the proxy may have changed (overlay.lua).
+-- SEEN {JSON, 'null' when gone, '' when deleted for good, fields...}: an event of an object that the proxy may have
+-- changed (pending.lua).
+-- SEEN_LIST {JSON of each object by id, as JSON}: the same for all objects of a kind.
 -- RENEW {fields...}: set fields to a value that they never had, unless the hash is gone.
 -- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
 local function server_ms()
@@ -45,21 +47,59 @@ local function has_roles(changed, member)
   return true
 end
 
--- The overlay ends with the event that shows the last of our changes. Another one shows an earlier change,
--- the proxy's or another: then ours is still to come. After a deletion nothing comes.
-local function seen(overlay, id, event)
-  local value = redis.call('HGET', overlay, id)
-  if not value then return end
-  local count, rest, text = string.match(value, '^(%d+)(:%d+:(.*))$')
-  count = tonumber(count)
-  if event == '' then
-    count = 0
-  elseif text ~= '?' and count == 1 then
-    local shown = text ~= '' and cjson.decode(text)
-    local same = string.find(id, ':roles', 1, true) and has_roles or agree
-    if not shown or not same(shown, cjson.decode(event)) then return end
+-- Whether an event, nil for a deletion, shows a change of the proxy.
+local function shows(event, change)
+  if change.json == UNKNOWN then return false end
+  if change.json == '' or not event then return change.json == '' and not event end
+  return (change.kind == '+' and has_roles or agree)(cjson.decode(change.json), event)
+end
+
+-- Return the number of the first changes to come that have come with an event.
+local function count_shown(pending, event)
+  local last = 0
+  for place, each in ipairs(pending) do
+    local shown = shows(event, each)
+    if shown then last = place end
+    -- The event of a change shows those after it, too, if they changed nothing. Before a deletion everything has come.
+    if shown ~= (event ~= nil) then break end
   end
-  redis.call('HSET', overlay, id, string.format('%.0f', math.max(0, count - 1)) .. rest)
+  return last
+end
+
+-- Remove the changes that have come with an event from those to come; return whether there were any.
+local function take(change, event)
+  local pending, first, count = change.pending, 1, 0
+  if change.text ~= UNKNOWN then
+    count = count_shown(pending, event)
+  else -- in any order
+    for place, each in ipairs(pending) do
+      if count == 0 and shows(event, each) then first, count = place, 1 end
+    end
+  end
+  for _ = 1, count do table.remove(pending, first) end
+  return count > 0
+end
+
+-- The overlay of an object ends when the events of all our changes have come. An event that shows none of them is
+-- another's change: ours is still to come. After a deletion for good nothing comes.
+local function seen(overlay, field, event)
+  local value = redis.call('HGET', overlay, field)
+  if not value then return end
+  local change = parse_change(field, value)
+  if #change.pending == 0 then return end
+  local object = event ~= '' and cjson.decode(event)
+  local taken = take(change, type(object) == 'table' and object or nil)
+  if not taken and event ~= '' then return end
+  if not taken then change.pending = {} end
+  redis.call('HSET', overlay, field, format_change(change))
+end
+
+-- The event of a whole list shows every object of it; what is not in it may not have been created yet.
+local function seen_list(overlay, event)
+  local fields = redis.call('HKEYS', overlay)
+  if #fields == 0 then return end
+  local objects = cjson.decode(event)
+  for _, field in ipairs(fields) do seen(overlay, field, objects[field] or 'null') end
 end
 
 local function prune(key, index, op)
@@ -113,6 +153,8 @@ local function write(operations, now_ms)
       redis.call('HSET', key, op[3], string.format('%.0f', now_ms))
     elseif command == 'SEEN' then
       for i = 4, #op do seen(key, op[i], op[3]) end
+    elseif command == 'SEEN_LIST' then
+      seen_list(key, op[3])
     elseif command == 'MEMBER' then
       put_member(key, KEYS[op[3]], op)
     elseif command == 'VOICE' then

@@ -259,8 +259,9 @@ class EventPlanner:
         return self._replace_list(STICKER, data["guild_id"], data["stickers"])
 
     def _replace_list(self, kind: str, guild_id: str, objects: Iterable[dict[str, Any]]) -> list[Operation]:
-        replace = guild_operations.replace(self._keys.part(kind, guild_id), guild_operations.by_id(objects))
-        return [*replace, ("UNLINK", self._keys.overlay(kind, guild_id))]
+        listed = guild_operations.by_id(objects)
+        replace = guild_operations.replace(self._keys.part(kind, guild_id), listed)
+        return [*replace, guild_operations.seen_list(self._keys, kind, guild_id, listed)]
 
     def _channel_put(self, channel: dict[str, Any]) -> list[Operation]:
         guild_id = channel.get("guild_id")
@@ -287,7 +288,8 @@ class EventPlanner:
 
     def _thread_put(self, thread: dict[str, Any]) -> list[Operation]:
         if (thread.get("thread_metadata") or {}).get("archived"):
-            return self._thread_delete(thread)
+            drop = guild_operations.drop_channel(self._keys, THREAD, thread["guild_id"], require_id(thread["id"]))
+            return [*drop, self._seen(THREAD, thread["guild_id"], thread["id"], thread)]
         put = guild_operations.put_channels(self._keys, THREAD, thread["guild_id"], [_stored_thread(thread)])
         return [*put, self._seen(THREAD, thread["guild_id"], thread["id"], thread)]
 

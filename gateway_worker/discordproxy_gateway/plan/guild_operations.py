@@ -166,7 +166,7 @@ def purge(keys: Keys, guild_id: str, generation: int) -> list[Operation]:
     ]
 
 
-def seen(keys: Keys, kind: str, guild_id: str, value: Any, *fields: str) -> Operation:
+def seen(keys: Keys, kind: str, guild_id: str, value: Any, *fields: str, may_return: bool = False) -> Operation:
     """Return the operation that ends the overlay of an object when its event shows the proxy's own change.
 
     Args:
@@ -175,8 +175,19 @@ def seen(keys: Keys, kind: str, guild_id: str, value: Any, *fields: str) -> Oper
         guild_id: its guild.
         value: the object in the event, None when it was deleted.
         fields: what the overlay may hold of it.
+        may_return: after a deletion the object may come back under its id.
     """
-    return ("SEEN", keys.overlay(kind, guild_id), b"" if value is None else orjson.dumps(value), *fields)
+    deleted_for_good = value is None and not may_return
+    return ("SEEN", keys.overlay(kind, guild_id), b"" if deleted_for_good else orjson.dumps(value), *fields)
+
+
+def seen_list(keys: Keys, kind: str, guild_id: str, objects: Iterable[tuple[str, Any]]) -> Operation:
+    """Return the operation that does the same for all objects of a kind, when an event contains the whole list."""
+    return (
+        "SEEN_LIST",
+        keys.overlay(kind, guild_id),
+        orjson.dumps({each: orjson.dumps(value).decode() for each, value in objects}),
+    )
 
 
 def by_id(objects: Iterable[dict[str, Any]]) -> list[tuple[str, Any]]:

@@ -121,7 +121,8 @@ class MemberLists:
         return state
 
     def _seen(self, guild_id: str, user_id: str, member: dict[str, Any] | None) -> Operation:
-        return guild_operations.seen(self._keys, MEMBER, guild_id, member, user_id, user_id + ROLES_OF)
+        fields = user_id, user_id + ROLES_OF
+        return guild_operations.seen(self._keys, MEMBER, guild_id, member, *fields, may_return=True)
 
     def _count(self, guild_id: str, by: int) -> Operation:
         return ("HINCRBY", self._keys.meta(guild_id), "count", str(by))

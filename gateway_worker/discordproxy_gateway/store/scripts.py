@@ -20,11 +20,12 @@ _NAMES = (
     *("acquire_lease", "renew_lease", "release_lease", "fenced", "apply"),
     *("identify", "charge_identify", "end_turn"),
 )
-_PRELUDES = {"apply": ("index", "write"), "fenced": ("index", "write")}
+_WRITE = ("index", "pending", "write")
+_PRELUDES = {"apply": _WRITE, "fenced": _WRITE, "overlay": ("pending",)}
 
 
 def source(name: str) -> str:
-    """Return the text of a script, with the file it builds on in front."""
+    """Return the text of a script, with the files it builds on in front."""
     folder = files("discordproxy_gateway") / "lua"
     return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in (*_PRELUDES.get(name, ()), name))
 

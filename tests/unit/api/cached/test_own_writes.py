@@ -6,7 +6,8 @@ import pytest
 
 from discordproxy_api.cached.own_writes import ANYTHING, GUILDS, OwnWrites
 from discordproxy_api.discord.request import Reply, RestRequest
-from discordproxy_gateway.cache import CachedAnswer, Freshness
+from discordproxy_gateway.cache import CachedAnswer, Freshness, UncertainOverlayError
+from discordproxy_gateway.cache.overlay import UNCERTAIN
 from discordproxy_ratelimit.route import route_of_path
 from fakes.broker import FakeClaims
 
@@ -16,7 +17,11 @@ CHANNEL = {"id": "5", "type": 0, "guild_id": "1", "permission_overwrites": [{"id
 class FakeOverlay:
     def __init__(self) -> None:
         self.put_objects: list[tuple] = []
+        self.uncertain_channels: list[str] = []
         self.down = False
+
+    async def put_uncertain_channel(self, channel_id) -> None:
+        self.uncertain_channels.append(channel_id)
 
     async def put(self, kind, guild_id, object_id, value, *, took_s) -> None:
         if self.down:
@@ -29,6 +34,8 @@ class FakeReader:
         self._channel = channel
 
     async def channel(self, _channel_id):
+        if self._channel is UNCERTAIN:
+            raise UncertainOverlayError
         return CachedAnswer(self._channel, Freshness(1.0, complete=True, as_of_ms=0))
 
 
@@ -76,6 +83,15 @@ async def test_an_overwrite_is_put_into_the_channel_as_it_is_seen_now(notes, ove
     ((_, guild_id, channel_id, channel),) = overlay.put_objects
     assert (guild_id, channel_id) == ("1", "5")
     assert [each["id"] for each in channel["permission_overwrites"]] == ["8", "9"]
+
+
+async def test_an_overwrite_of_a_channel_in_doubt_keeps_the_doubt(notes, overlay):
+    own_writes = OwnWrites(notes, FakeReader(UNCERTAIN), overlay)
+    before = await own_writes.marks("7")
+    await record(own_writes, written("DELETE", "/channels/5/permissions/9"), Reply(204, {}, b""), 0.1)
+    assert overlay.uncertain_channels == ["5"]
+    assert not overlay.put_objects
+    assert await own_writes.marks("7") != before
 
 
 async def test_a_write_whose_guild_nobody_knows_ends_all_sharing(notes, overlay):
