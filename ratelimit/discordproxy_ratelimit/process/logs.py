@@ -114,14 +114,23 @@ class DeferringHandler(logging.StreamHandler[TextIO]):
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(MAX_DELAY_S, self._on_timer)
         elif len(self._deferred) >= MAX_DEFERRED:
-            self.flush()
+            self._write_deferred()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, after the deferred ones."""
-        self.flush()
+        self._write_deferred()
         super().emit(record)
 
     def flush(self) -> None:
+        """Write the deferred lines, also at the end of the process."""
+        self._write_deferred()
+        super().flush()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._write_deferred()
+
+    def _write_deferred(self) -> None:
         """Write the deferred lines at once: a write for each one would take as long as its format."""
         self.acquire()
         try:
@@ -134,19 +143,15 @@ class DeferringHandler(logging.StreamHandler[TextIO]):
                     self.handleError(record)
             if lines:
                 self._write("".join(lines), record)
-            super().flush()
         finally:
             self.release()
 
     def _write(self, text: str, last: logging.LogRecord) -> None:
         try:
             self.stream.write(text)
-        except Exception:  # noqa: BLE001 - the library's way: a full disk ends no call
+            self.stream.flush()
+        except Exception:  # noqa: BLE001 - the library's way: a full disk or a closed pipe ends no call
             self.handleError(last)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self.flush()
 
 
 def late_writer(logger: logging.Logger) -> Callable[[DeferredLine], None]:

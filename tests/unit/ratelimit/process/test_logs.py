@@ -177,3 +177,32 @@ def test_a_bad_deferred_line_loses_no_other(monkeypatch):
         assert handler.lines == ["first", "last"]
 
     run(finish(), VirtualClock())
+
+
+class Full(io.StringIO):
+    """A stream to a full disk."""
+
+    def write(self, _text: str) -> int:
+        raise OSError("No space left on device")
+
+    def flush(self) -> None:
+        raise OSError("No space left on device")
+
+
+def test_a_stream_that_cannot_be_written_fails_no_caller(monkeypatch):
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+
+    async def finish() -> None:
+        handler = Deferring()
+        handler.stream = Full()
+        for _ in range(logs.MAX_DEFERRED + 1):
+            handler.defer(Text("lost"))
+        handler.handle(Text("lost").record())
+        handler.defer(Text("lost"))
+        await asyncio.sleep(logs.MAX_DELAY_S * 1.01)
+        handler.stream = io.StringIO()
+        handler.defer(Text("written"))
+        await asyncio.sleep(logs.MAX_DELAY_S * 1.01)
+        assert handler.lines == ["written"]
+
+    run(finish(), VirtualClock())
