@@ -85,6 +85,7 @@ async def test_a_cancelled_task_keeps_the_message_of_its_cancellation(kind):
 async def test_leaving_a_loop_over_events_ends_the_subscription():
     async with silent_proxy() as (proxy, client):
         async for _event in client.events():
+            await proxy.arrived.acquire()
             break
         await proxy.cancelled.acquire()
 
