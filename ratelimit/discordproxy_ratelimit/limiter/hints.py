@@ -9,6 +9,7 @@ from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.limiter.store import ScriptReply
 from discordproxy_ratelimit.limiter.wait_queue import WaitQueue
 from discordproxy_ratelimit.permit import Permit
+from discordproxy_ratelimit.process.tasks import Timer
 from discordproxy_ratelimit.redis.batch import ScriptBatch
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
@@ -43,7 +44,7 @@ class Hints:
     def __init__(self, lanes: WaitQueue, batch: ScriptBatch, on_unknown_grant: Callable[[str], None]) -> None:
         self._lanes, self._batch, self._on_unknown_grant = lanes, batch, on_unknown_grant
         self._loop = asyncio.get_running_loop()
-        self._slot: asyncio.TimerHandle | None = None
+        self._slot: Timer | None = None
         self.held_until = 0.0
 
     def follow(self, call: ScriptReply) -> None:
@@ -83,19 +84,19 @@ class Hints:
     def _on_slot(self, after_us: int) -> None:
         """Schedule a call for the next free slot: this worker's call is first in the queue for the global limit."""
         at = self._loop.time() + after_us / 1e6 + 2 * SLOT_DELAY_S
-        if self._slot is None or self._slot.when() > at:
+        if self._slot is None or self._slot.at > at:
             self.close()
             self._ask_in(at - self._loop.time())
 
     def _postpone_slot(self) -> None:
         """Postpone the call for a slot: the worker that granted a permit sends a hint for the next one, too."""
         if self._slot:
-            left_s = self._slot.when() - self._loop.time()
+            left_s = self._slot.at - self._loop.time()
             self.close()
             self._ask_in(left_s + NOT_OURS_S)
 
     def _ask_in(self, seconds: float) -> None:
-        self._slot = self._loop.call_later(seconds, self._batch.poke)
+        self._slot = Timer.start(self._loop, self._loop.time() + seconds, self._batch.poke)
 
     def close(self) -> None:
         """Cancel the call for a global slot."""

@@ -9,6 +9,7 @@ from heapq import heapify, heappop, heappush
 from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.limiter.bucket_cache import BucketCache
 from discordproxy_ratelimit.permit import Caller
+from discordproxy_ratelimit.process.tasks import Timer
 from discordproxy_ratelimit.redis.batch import CLOCK_ERROR_S, BatchItem
 from discordproxy_ratelimit.route import Route
 
@@ -114,11 +115,11 @@ class WaitQueue:
         self._serve = serve
         self._loop = asyncio.get_running_loop()
         self._lanes: dict[str, dict[str, Waiter]] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, Timer] = {}
         self._by_id: dict[str, Waiter] = {}
         self._deadlines: list[tuple[float, int, Waiter]] = []  # a heap; waiters that have ended stay for a while
         self._numbers = itertools.count()
-        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry: Timer | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -156,13 +157,13 @@ class WaitQueue:
         if len(self._deadlines) > MAX_STALE + 2 * len(self._by_id):
             self._deadlines = [entry for entry in self._deadlines if entry[0] == entry[2].expires_at]
             heapify(self._deadlines)
-        if self._expiry is None or when < self._expiry.when():
+        if self._expiry is None or when < self._expiry.at:
             self._start_expiry()
 
     def _start_expiry(self) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
-        self._expiry = self._loop.call_at(self._deadlines[0][0], self._expire) if self._deadlines else None
+        self._expiry = Timer.start(self._loop, self._deadlines[0][0], self._expire) if self._deadlines else None
 
     def _expire(self) -> None:
         self._expiry = None
@@ -196,10 +197,10 @@ class WaitQueue:
             return
         at = self._loop.time() + seconds
         timer = self._timers.get(lane)
-        if timer is not None and timer.when() <= at:
+        if timer is not None and timer.at <= at:
             return
         self._stop(lane)
-        self._timers[lane] = self._loop.call_at(at, self._due, lane, in_case)
+        self._timers[lane] = Timer.start(self._loop, at, self._due, lane, in_case)
 
     def clear_timer(self, lane: str) -> None:
         """Cancel a lane's timer, which a newer reply replaces."""

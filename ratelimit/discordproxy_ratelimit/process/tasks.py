@@ -7,7 +7,9 @@ loop as its result. So one `Task.cancel` may not be enough, and a cancelled task
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+from typing_extensions import Self
 
 log = logging.getLogger(__name__)
 
@@ -128,3 +130,19 @@ class BackgroundTasks:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # retrieved, so that asyncio does not report it
+
+
+class Timer(NamedTuple):
+    """A call at a loop time; uvloop's handle of a call that is due at once has no `when()`."""
+
+    at: float
+    handle: asyncio.Handle
+
+    @classmethod
+    def start(cls, loop: asyncio.AbstractEventLoop, at: float, callback: Callable[..., object], *words: Any) -> Self:
+        """Call `callback(*words)` at loop time `at`."""
+        return cls(at, loop.call_at(at, callback, *words))
+
+    def cancel(self) -> None:
+        """Make no call."""
+        self.handle.cancel()

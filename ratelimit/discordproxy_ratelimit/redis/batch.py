@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from discordproxy_ratelimit.process.tasks import cancel
+from discordproxy_ratelimit.process.tasks import Timer, cancel
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class ScriptBatch:
         self._loop = asyncio.get_running_loop()
         self._is_due = self._delays_nothing = False
         self._due_at = float("inf")
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_gathering = False
         self._began_at = self._turned_at = 0.0
@@ -129,7 +129,7 @@ class ScriptBatch:
             self.send_now()
         elif now + max_delay_s < self._due_at:
             self._due_at = now + max_delay_s
-            if self._timer is None or self._timer.when() > self._due_at:
+            if self._timer is None or self._timer.at > self._due_at:
                 self._start_timer()
 
     def send_now(self) -> None:
@@ -168,7 +168,7 @@ class ScriptBatch:
     def _start_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._due_at, self._on_timer)
+        self._timer = Timer.start(self._loop, self._due_at, self._on_timer)
 
     def _on_timer(self) -> None:
         """Send the items if they are due. A call does not cancel the timer, so they may be later ones."""

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import uvloop
+
 from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.limiter.wait_queue import Waiter, WaitQueue
 from discordproxy_ratelimit.permit import Caller
@@ -178,3 +180,24 @@ async def test_deadlines_of_calls_that_have_ended_do_not_pile_up() -> None:
     assert len(lanes._deadlines) < 200
     await asyncio.sleep(101)
     assert isinstance(stays.grant.exception(), WaitRefusedError)
+
+
+def test_timers_that_are_due_at_once_are_replaced_by_earlier_ones() -> None:
+    """With uvloop, the handle of such a timer has no time."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        late = waiter("late")
+        late.deadline = loop.time()
+        asked = Asked(late)
+        later = waiter("later")
+        later.deadline = loop.time() - 1.0
+        asked.lanes.add(later)
+        asked.lanes.serve_in(A.lane, 0.0)
+        asked.lanes.serve_in(A.lane, -1.0)
+        await asyncio.wait([late.grant, later.grant])
+        for each in (late, later):
+            assert isinstance(each.grant.exception(), WaitRefusedError)
+        asked.lanes.close()
+
+    uvloop.run(story())
