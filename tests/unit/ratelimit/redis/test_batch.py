@@ -6,23 +6,40 @@ from typing import Any
 
 import pytest
 
-from discordproxy_ratelimit.redis.batch import MAX_DELAY_S, MAX_GATHER_S, MAX_ITEMS, BatchItem, ScriptBatch
+from discordproxy_ratelimit.redis.batch import (
+    CROWD,
+    CROWD_MIN_CPU,
+    CROWD_STEP_S,
+    MAX_CROWD_GATHER_S,
+    MAX_DELAY_S,
+    MAX_GATHER_S,
+    MAX_ITEMS,
+    BatchItem,
+    ScriptBatch,
+)
 from fakes.virtual_time import VirtualClock, run
 
 
 class Server:
     """Answers each item with its own first argument; may be slow, away or wrong.
 
-    `turn_s` is the real time that each turn of the event loop seems to take.
+    `turn_s` is the real time that each turn of the event loop seems to take, `cpu` the share of a CPU that its thread
+    seems to use.
     """
 
-    def __init__(self, takes_s: float = 0.0, *, turn_s: float = 0.0) -> None:
+    def __init__(self, takes_s: float = 0.0, *, turn_s: float = 0.0, cpu: float = 0.0) -> None:
         self.calls: list[list[Any]] = []
         self.at: list[float] = []
         self.takes_s, self.failures = takes_s, 0
         self.up = asyncio.Event()
         self.up.set()
-        self.batch = ScriptBatch(self._run, self.up.wait, clock=itertools.count(0.0, turn_s).__next__)
+        self.cpu = cpu
+        self.batch = ScriptBatch(
+            self._run, self.up.wait, clock=itertools.count(0.0, turn_s).__next__, cpu_clock=self._used_cpu_s
+        )
+
+    def _used_cpu_s(self) -> float:
+        return self.cpu * asyncio.get_running_loop().time()
 
     async def _run(self, items: list[BatchItem]) -> list[list[Any]]:
         self.calls.append([item.arguments[0] for item in items])
@@ -133,6 +150,52 @@ def test_an_item_does_not_wait_for_others_while_the_event_loop_is_idle() -> None
         await server.batch.close()
 
     story(alone())
+
+
+@pytest.mark.parametrize(
+    ("size", "cpu", "waits_s"),
+    [
+        pytest.param(CROWD - 1, 1.0, 0.0, id="a-small-call-before"),
+        pytest.param(CROWD, CROWD_MIN_CPU / 2, CROWD_STEP_S, id="an-idle-worker"),
+        pytest.param(CROWD, 2 * CROWD_MIN_CPU, MAX_CROWD_GATHER_S, id="a-busy-worker"),
+    ],
+)
+def test_after_a_large_call_the_next_one_gathers_items_while_the_worker_is_busy(
+    size: int, cpu: float, waits_s: float
+) -> None:
+    async def calls() -> None:
+        server = Server(cpu=cpu)
+        await asyncio.gather(*[server.add(i) for i in range(size)])
+        began = asyncio.get_running_loop().time()
+        await server.add("next")
+        assert server.at[1] - began == pytest.approx(waits_s, abs=CROWD_STEP_S / 10)
+        await server.batch.close()
+
+    story(calls())
+
+
+def test_a_busy_worker_that_gathers_items_sends_a_full_call_at_once() -> None:
+    async def calls() -> None:
+        server = Server(cpu=1.0)
+        await asyncio.gather(*[server.add(i) for i in range(CROWD)])
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*[server.add(i) for i in range(MAX_ITEMS + 1)])
+        assert [len(call) for call in server.calls] == [CROWD, MAX_ITEMS, 1]
+        assert server.at[1] == began
+        await server.batch.close()
+
+    story(calls())
+
+
+def test_a_batch_that_closes_sends_what_a_busy_worker_gathers() -> None:
+    async def calls() -> None:
+        server = Server(cpu=1.0)
+        await asyncio.gather(*[server.add(i) for i in range(CROWD)])
+        reply = server.add("last")
+        await server.batch.close()
+        assert reply.result() == ["last"]
+
+    story(calls())
 
 
 def test_a_reply_that_cannot_be_processed_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
