@@ -160,7 +160,7 @@ class ScriptBatch:
         if not self._is_due or self._task is not None or self._is_gathering:
             return
         self._is_gathering = True
-        if self._last_size >= CROWD:
+        if self._last_size >= CROWD and not self._must_leave():
             self._began_at = self._turned_at = self._loop.time()
             self._used_s = self._cpu_clock()
             self._step = self._loop.call_later(CROWD_STEP_S, self._gather_in_steps)

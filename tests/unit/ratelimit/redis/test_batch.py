@@ -198,6 +198,19 @@ def test_a_batch_that_closes_sends_what_a_busy_worker_gathers() -> None:
     story(calls())
 
 
+def test_a_batch_that_closes_delays_nothing_after_a_large_call() -> None:
+    async def calls() -> None:
+        server = Server(takes_s=0.1, cpu=1.0)
+        replies = [server.add(i) for i in range(CROWD)]
+        await asyncio.sleep(0.05)
+        late = server.add("late")
+        await server.batch.close()
+        assert [reply.result() for reply in (*replies, late)] == [*([i] for i in range(CROWD)), ["late"]]
+        assert server.at[1] - server.at[0] == pytest.approx(0.1, abs=1e-6)
+
+    story(calls())
+
+
 def test_a_reply_that_cannot_be_processed_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     async def fails() -> None:
         def fail(_: list[Any]) -> None:
