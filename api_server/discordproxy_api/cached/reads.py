@@ -19,6 +19,7 @@ from discordproxy_api.cached.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAG
 from discordproxy_api.cached.own_writes import GUILDS, SELF, OwnWrites
 from discordproxy_api.cached.response_cache import Key, ResponseCache
 from discordproxy_api.cached.single_flight import SingleFlight
+from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
@@ -28,7 +29,7 @@ from discordproxy_api.contract.translate import Outgoing, Translator
 from discordproxy_api.discord.request import read_json, rest_request
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.procedure import Job
-from discordproxy_api.rpcs.routed import check, checked, document_of, unfit
+from discordproxy_api.rpcs.routed import check, checked, document_of
 from discordproxy_gateway.cache import CACHE_ERRORS, CachedAnswer
 from discordproxy_gateway.cache import Freshness as CacheFreshness
 
@@ -270,7 +271,7 @@ class Read:
                 return wanted[:limit]
             last = int(page[-1]["user"]["id"])
             if last <= int(after):
-                raise unfit()
+                raise errors.unexpected_answer()
             after = last
 
 

@@ -215,6 +215,12 @@ def refusal(status: Status, reason: str, text: str, *, retry_after_s: float | No
     return ApiError(status, reason, text, retry_after_s=retry_after_s, scope="proxy")
 
 
+def unexpected_answer() -> ApiError:
+    """Return the error for a response that does not fit the contract, although the request took effect."""
+    text = "Discord accepted the request, but its response has an unexpected form."
+    return refusal("INTERNAL", "INTERNAL", text)
+
+
 def draining() -> ApiError:
     """Return the error for calls that a stopping worker refuses."""
     text = "This worker of the proxy is stopping; call again to reach another worker or its successor."

@@ -66,7 +66,7 @@ class DiscordCommands:
     async def _read_application(self, call: Call) -> str:
         document = _json(await self._send("GET", _APPLICATION, None, call, effect=False))
         if not isinstance(document, dict) or not str(document.get("id")).isdigit():
-            raise _unfit()
+            raise errors.unexpected_answer()
         found = str(document["id"])
         try:
             await self._records.set(_KEY, found.encode(), ttl_s=_KEPT_S)
@@ -138,23 +138,18 @@ def _json(reply: Reply) -> Any:
     try:
         return reply.document()
     except orjson.JSONDecodeError:
-        raise _unfit() from None
+        raise errors.unexpected_answer() from None
 
 
 def _document(reply: Reply) -> Document:
     document = _json(reply)
     if not isinstance(document, dict):
-        raise _unfit()
+        raise errors.unexpected_answer()
     return document
 
 
 def _documents(reply: Reply) -> list[Document]:
     documents = _json(reply)
     if not isinstance(documents, list) or not all(isinstance(each, dict) for each in documents):
-        raise _unfit()
+        raise errors.unexpected_answer()
     return documents
-
-
-def _unfit() -> ApiError:
-    text = "Discord accepted the request, but its response has an unexpected form."
-    return errors.refusal("INTERNAL", "INTERNAL", text)

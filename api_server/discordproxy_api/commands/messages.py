@@ -10,7 +10,7 @@ _to_json, _from_json = message_writer(Command.DESCRIPTOR), message_reader(Comman
 _VALUES = ("string_value", "integer_value", "number_value")
 
 
-def document_of(command: Any) -> Document:
+def command_document(command: Any) -> Document:
     """Return a message as Discord's JSON."""
     return _with_plain_bounds(map_choices(_to_json(command), _choice_to_discord))
 

@@ -18,7 +18,6 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.role_sync.assignable import GuildView
-from discordproxy_api.rpcs.routed import unfit
 
 _MISSING_ACCESS = 50001
 
@@ -75,7 +74,7 @@ class GuildReads:
             yield MemberPage(page, found.freshness)
             last = max(page, default=after)
             if size and last <= after:
-                raise unfit()
+                raise errors.unexpected_answer()
             after = last
 
     async def cached_roles(self, guild_id: int, user_id: int, *, fresh: bool) -> set[int] | None:
@@ -97,7 +96,7 @@ def _id_and_roles(member: Any) -> tuple[int, tuple[int, ...]]:
     try:
         return int(member["user"]["id"]), tuple(map(int, member["roles"]))
     except (TypeError, KeyError, ValueError):
-        raise unfit() from None
+        raise errors.unexpected_answer() from None
 
 
 def _list_error(error: ApiError) -> ApiError:

@@ -4,12 +4,13 @@ from collections.abc import Collection
 
 import orjson
 
+from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.discord.request import RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.ordering import order_of
-from discordproxy_api.rpcs.routed import document_of, unfit
+from discordproxy_api.rpcs.routed import document_of
 from discordproxy_ratelimit.route import route_of
 
 _MEMBER = "/guilds/{guild_id}/members/{user_id}"
@@ -40,7 +41,7 @@ class MemberRoles:
         try:
             return {int(role) for role in member["roles"]}
         except (TypeError, KeyError, ValueError):
-            raise unfit() from None
+            raise errors.unexpected_answer() from None
 
     def change(
         self,

@@ -146,20 +146,14 @@ def keep_attachments(change: Json, message: Any) -> Json:
     except InvalidRequestError as invalid:
         raise errors.invalid_request(invalid.fields) from None
     except (TypeError, KeyError, ValueError, AttributeError):
-        raise unfit() from None
+        raise errors.unexpected_answer() from None
 
 
 def checked(rpc: Rpc, document: Any) -> Any:
     """Return a document that fits the RPC's response. Another one is an error, not an empty response."""
     if rpc.fits(document):
         return document
-    raise unfit()
-
-
-def unfit() -> ApiError:
-    """Return the error for a response that does not fit the contract."""
-    text = "Discord accepted the request, but its response has an unexpected form."
-    return errors.refusal("INTERNAL", "INTERNAL", text)
+    raise errors.unexpected_answer()
 
 
 def _ids(replies: Sequence[Reply]) -> list[int]:

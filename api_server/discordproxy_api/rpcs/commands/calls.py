@@ -15,7 +15,7 @@ from discordproxy_api.calls.field_errors import InvalidRequestError
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.commands.discord_commands import CommandScope, DiscordCommands
 from discordproxy_api.commands.documents import Document, title
-from discordproxy_api.commands.messages import document_of, message_of
+from discordproxy_api.commands.messages import command_document, message_of
 from discordproxy_api.commands.owner_tables import OwnerTables, commands_changed
 from discordproxy_api.commands.planning import Action
 from discordproxy_api.commands.synchronization import CommandSync, Declaration
@@ -140,7 +140,7 @@ def check_commands(declared: Sequence[Document], path: str, call: Call, *, in_gu
 def _declared(request: Any) -> tuple[str, list[Document]]:
     """Return the declared commands, and the field of the request that contains them."""
     if not request.commands_json:
-        return "commands", [document_of(command) for command in request.commands]
+        return "commands", [command_document(command) for command in request.commands]
     path = "commands_json"
     if request.commands:
         raise errors.invalid_field(path, "FIELD_CONFLICT", "Give commands or commands_json, not both.")

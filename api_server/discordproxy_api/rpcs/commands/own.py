@@ -28,7 +28,7 @@ from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.commands.calls import check_commands
 from discordproxy_api.rpcs.ordering import list_of_commands
 from discordproxy_api.rpcs.route_policy import RequestLine
-from discordproxy_api.rpcs.routed import document_of, unfit
+from discordproxy_api.rpcs.routed import document_of
 from discordproxy_ratelimit.shared.tables import RecordChange
 
 log = logging.getLogger("discordproxy_api.commands")
@@ -101,7 +101,7 @@ class OwnCommands:
     async def _list(self, request: RestRequest, scope: CommandScope, call: Call) -> Reply:
         listed = document_of(await self._rest.send(replace(request, effect=False), call))
         if not isinstance(listed, list):
-            raise unfit()
+            raise errors.unexpected_answer()
         table = await self._owners.read(scope.guild_id)
         return _reply([command for command in listed if table.app_of(command) == call.app])
 

@@ -4,7 +4,7 @@ import pytest
 
 from discordproxy.commands_pb2 import Command, CommandOption
 from discordproxy_api.commands.documents import creation_of, edit_of, equal, fingerprint, key_of, title, unchanged_of
-from discordproxy_api.commands.messages import document_of, message_of
+from discordproxy_api.commands.messages import command_document, message_of
 
 SHOP = {"name": "shop", "description": "Opens the shop"}
 OPTION = {"type": 3, "name": "item", "description": "What"}
@@ -135,7 +135,7 @@ def test_a_message_becomes_discords_json_and_back():
         ],
         owner="left out",
     )
-    document = document_of(command)
+    document = command_document(command)
     assert document["default_member_permissions"] == "0"
     assert document["contexts"] == [0, 2]
     assert document["options"][0]["options"][0]["min_value"] == 5
