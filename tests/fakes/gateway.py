@@ -176,10 +176,6 @@ class FakeGateway:
                 del self.sessions[session.id]
             await session.socket.send(orjson.dumps({"op": 9, "d": resumable}))
 
-    def forget_sessions(self) -> None:
-        """Delete all sessions, as after a long absence."""
-        self.sessions.clear()
-
     def _abort(self, socket: FakeSocket) -> None:
         transport = socket.response._req.transport
         if transport is not None:

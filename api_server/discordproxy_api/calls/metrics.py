@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -82,11 +82,6 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return _with_cached_labels(Gauge(f"discordproxy_{name}", text, labels, registry=self.registry))
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return _with_cached_labels(
-            Histogram(f"discordproxy_{name}", text, labels, registry=self.registry, buckets=_SECONDS)
-        )
-
 
 class _CallCollector(Collector):
     """Reads the metrics of finished calls and of requests to Discord, at each scrape."""
@@ -131,7 +126,7 @@ class _CallCollector(Collector):
         return self.collect()
 
 
-_Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
+_Metric = TypeVar("_Metric", Counter, Gauge)
 
 
 def _with_cached_labels(metric: _Metric) -> _Metric:

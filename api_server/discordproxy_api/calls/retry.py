@@ -63,7 +63,7 @@ def pause_before_repeat(
     since_first_s: float,
     time_left_s: float,
     retry_after_s: float = 0.0,
-    chance: float,
+    jitter: float,
 ) -> float | None:
     """Return the pause before the next attempt in seconds, None for no further attempt.
 
@@ -75,7 +75,7 @@ def pause_before_repeat(
         since_first_s: seconds since the first attempt was sent.
         time_left_s: seconds until the caller's deadline.
         retry_after_s: Retry-After of the response; the broker enforces that of a 429.
-        chance: a random number from 0 to 1, for jitter.
+        jitter: a random number from 0 to 1.
     """
     if outcome is Outcome.LIMITED:
         doublings = attempt - policy.limited_at_once
@@ -86,7 +86,7 @@ def pause_before_repeat(
     if attempt >= policy.attempts or not _is_safe(outcome, repeat):
         return None
     max_pause_s = min(policy.pause_s * 2 ** (attempt - 1), policy.max_pause_s)
-    pause_s = max(max_pause_s * (1 + chance) / 2, retry_after_s)
+    pause_s = max(max_pause_s * (1 + jitter) / 2, retry_after_s)
     if repeat is Repeat.NONCE and outcome is not Outcome.UNSENT and since_first_s + pause_s > NONCE_WINDOW_S:
         return None
     return pause_s if pause_s < time_left_s else None

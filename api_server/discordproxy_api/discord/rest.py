@@ -172,7 +172,7 @@ class Rest:
             attempt=attempt,
             since_first_s=0.0,
             time_left_s=call.deadline_at - asyncio.get_running_loop().time(),
-            chance=self._jitter(),
+            jitter=self._jitter(),
         )
         if pause_s is None:
             return False
@@ -207,7 +207,7 @@ class Rest:
             since_first_s=0.0 if tries.first_sent_at is None else now - tries.first_sent_at,
             time_left_s=time_left_s,
             retry_after_s=end.retry_after_s or 0.0,
-            chance=self._jitter(),
+            jitter=self._jitter(),
         )
         if pause_s is not None:
             self._metrics.repeats.labels(end.outcome.value).inc()

@@ -34,12 +34,13 @@ async def test_a_wait_after_the_beginning_is_refused():
             pytest.fail("must not be entered")
 
 
-async def test_a_finished_wait_is_not_touched():
-    drain = Drain()
+async def test_a_drain_does_not_cancel_the_task_of_a_wait_that_has_ended():
+    drain, task = Drain(), asyncio.current_task()
     async with drain.interruptible():
         pass
     drain.begin()
     await asyncio.sleep(0)
+    assert task.cancelling() == 0
 
 
 async def test_other_timeouts_and_cancellations_keep_their_meaning():

@@ -15,7 +15,7 @@ POLICY = RetryPolicy(attempts=4, limited_at_once=3, pause_s=1.0, max_pause_s=3.0
 
 
 def pause(outcome, repeat, **changes):
-    values = {"attempt": 1, "since_first_s": 0.0, "time_left_s": 60.0, "chance": 1.0, **changes}
+    values = {"attempt": 1, "since_first_s": 0.0, "time_left_s": 60.0, "jitter": 1.0, **changes}
     return pause_before_repeat(outcome, repeat, POLICY, **values)
 
 
@@ -61,7 +61,7 @@ def test_repeats_after_429_slow_down_and_only_the_deadline_ends_them():
 
 def test_pauses_double_up_to_the_longest_and_are_spread():
     assert [pause(Outcome.LOST, Repeat.ALWAYS, attempt=n) for n in (1, 2, 3, 4)] == [1.0, 2.0, 3.0, None]
-    assert pause(Outcome.LOST, Repeat.ALWAYS, attempt=2, chance=0.0) == 1.0
+    assert pause(Outcome.LOST, Repeat.ALWAYS, attempt=2, jitter=0.0) == 1.0
 
 
 def test_what_discord_asks_for_is_respected():

@@ -61,10 +61,12 @@ async def test_a_wait_that_is_too_long_is_refused_at_once():
     assert (refused.value.status, refused.value.retry_after_s) == ("RESOURCE_EXHAUSTED", 7.0)
 
 
-async def test_without_redis_the_permit_decides():
-    rate = FakeAppRate()
+async def test_without_redis_a_call_does_not_wait_here_since_its_permit_is_refused_or_granted_later():
+    rate, made = FakeAppRate(), call(max_wait_s=3.0)
     rate.refusal = BrokerUnavailableError("away")
-    await AppRateWaits(rate, Drain()).wait(call())
+    await AppRateWaits(rate, Drain()).wait(made)
+    assert len(rate.taken) == 1
+    assert made.max_wait_s == 3.0
 
 
 async def test_a_drain_refuses_calls_that_wait():

@@ -359,8 +359,10 @@ def test_closing_does_not_wait_for_a_server_that_is_away() -> None:
     story(close())
 
 
-def test_closing_an_unused_batch_is_nothing() -> None:
+def test_a_batch_that_was_not_used_closes_without_a_call() -> None:
     async def unused() -> None:
-        await Server().batch.close()
+        server = Server()
+        await server.batch.close()
+        assert server.calls == []
 
     story(unused())
