@@ -12,7 +12,7 @@ DISTURBANCES = (
 
 @pytest.mark.smoke
 @pytest.mark.timeout(300)
-async def test_everybody_is_told_the_truth(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_every_caller_receives_a_true_result(tmp_path_factory: pytest.TempPathFactory) -> None:
     result = await chaos(6.0, 7, tmp_path_factory.mktemp("c"), only=DISTURBANCES)
     assert result.good, report(result)
     assert result.disturbances

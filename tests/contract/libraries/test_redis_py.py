@@ -65,7 +65,7 @@ def test_a_connection_writes_and_reads_under_its_own_time_limit():
     assert "self.pack_command(" in source(AbstractConnection.send_command)
 
 
-def test_a_connection_closes_at_once_when_told_to():
+def test_a_connection_closes_at_once_on_request():
     assert "nowait" in parameters(AbstractConnection.disconnect)
     connection = Connection()
     assert connection._writer is None, "connections: the transport behind it is cut"

@@ -303,7 +303,7 @@ async def test_a_subscriber_that_takes_nothing_is_cut(leader, gateway, worker):
             assert await take(events, many - first + 1) == numbers(first, many)
 
 
-async def test_a_lost_session_is_told_as_a_gap(leader, gateway, worker, caplog, redis, keys):
+async def test_a_lost_session_is_reported_as_a_gap(leader, gateway, worker, caplog, redis, keys):
     async with worker() as served, client_of(served.port) as client:
         streams = [client.events(on_gap=how, types=["MESSAGE_CREATE"]) for how in ("log", "yield", "raise")]
         async with contextlib.AsyncExitStack() as stack:

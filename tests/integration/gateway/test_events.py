@@ -305,7 +305,7 @@ async def test_earliest_means_every_stream_that_is_kept(hub, redis, keys):
 
 
 @pytest.mark.parametrize("gone", ["stream of the cursor", "stream after it", "era of the cursor", "every era"])
-async def test_what_a_cursor_misses_of_ended_eras_is_told(hub, redis, keys, gone):
+async def test_events_of_ended_eras_that_a_cursor_misses_are_reported(hub, redis, keys, gone):
     await eras(redis, keys, 1)
     async with hub.subscribe(Filter(), earliest=True) as items:
         await guilds(items, 1)
@@ -328,7 +328,7 @@ async def test_what_a_cursor_misses_of_ended_eras_is_told(hub, redis, keys, gone
         assert items.cursor.positions
 
 
-async def test_a_server_restored_from_an_old_snapshot_is_told(hub, stream, redis, keys):
+async def test_a_server_restored_from_an_old_snapshot_is_reported(hub, stream, redis, keys):
     """Its ordinals are given a second time, to other events."""
     await stream.add(5)
     async with hub.subscribe(Filter(), earliest=True) as items:
@@ -383,7 +383,7 @@ async def test_a_listener_ahead_of_the_tail_gets_the_events_after_a_restore(stre
     assert feed.pop().position.ordinal == 3
 
 
-async def test_a_listener_is_told_of_a_restored_server(hub, stream, redis):
+async def test_a_listener_is_informed_of_a_restored_server(hub, stream, redis):
     async with hub.subscribe(Filter()) as items:
         listening = asyncio.create_task(take(items, 7))
         await stream.add(5)
@@ -395,7 +395,7 @@ async def test_a_listener_is_told_of_a_restored_server(hub, stream, redis):
             await listening
 
 
-async def test_a_listener_is_told_of_a_new_era(hub, stream, redis, keys):
+async def test_a_listener_is_informed_of_a_new_era(hub, stream, redis, keys):
     async with hub.subscribe(Filter()) as items:
         await stream.add(1)
         assert await take(items, 1) == [1]

@@ -71,7 +71,7 @@ async def test_a_refused_callback_does_not_end_the_connection(start, discord, re
     assert discord.seen["connections"] == 1
 
 
-async def test_an_endpoint_that_takes_interactions_away_is_told(start, discord, caplog):
+async def test_an_endpoint_that_takes_interactions_away_is_reported(start, discord, caplog):
     discord.interactions_endpoint = "https://example.org/interactions"
     start()
     await eventually(lambda: "interactions endpoint URL" in caplog.text)

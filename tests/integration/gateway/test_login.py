@@ -58,7 +58,7 @@ async def test_a_rested_bot_connects_and_asks_once(connect, sandbox, redis, keys
 @pytest.mark.parametrize(
     "sandbox", [SandboxConfig(gateway=GatewayConfig(rested_reset_after_s=86_400.0))], indirect=True
 )
-async def test_a_rested_bot_may_also_be_told_a_day(connect, sandbox):
+async def test_reset_after_may_be_a_day_for_a_rested_bot(connect, sandbox):
     connect()
     await eventually(lambda: sandbox.gateway.stats.identifies == 1)
     assert sandbox.gateway.stats.infos == 1

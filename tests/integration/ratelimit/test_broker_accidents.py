@@ -169,7 +169,7 @@ async def test_call_that_comes_with_the_goodbye_keeps_the_worker_alive(valkey, k
         client.close()
 
 
-async def test_killed_server_is_told_and_forgiven(own_valkey):
+async def test_a_killed_server_is_reported_until_it_is_back(own_valkey):
     discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 1.0))
     async with (
         fleet(own_valkey.url, discord, 2, clock=None, limits=Limits(global_limit=1000)) as workers,

@@ -329,7 +329,7 @@ def test_what_is_shown_comes_from_what_decides(tell: Any) -> None:
     tell(story)
 
 
-def test_a_block_is_told_with_its_beginning(tell: Any) -> None:
+def test_a_block_is_reported_with_its_beginning(tell: Any) -> None:
     async def story(them: Workers) -> None:
         for _ in range(2):
             them.circuits[0].observe(PAGE, "a")

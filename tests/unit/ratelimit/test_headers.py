@@ -198,7 +198,7 @@ def test_what_is_no_error_is_discords() -> None:
 
 @pytest.mark.parametrize("document", ODD)
 @pytest.mark.parametrize("headers", [{"X-RateLimit-Global": "true"}, {"X-RateLimit-Scope": "global"}])
-def test_a_global_429_is_told_by_its_headers_alone(headers: dict[str, str], document: bytes) -> None:
+def test_the_headers_alone_identify_a_global_429(headers: dict[str, str], document: bytes) -> None:
     answer = read_answer(429, headers | RETRY, document)
     assert (answer.scope, answer.retry_after_s, answer.from_discord) == ("global", 2.0, True)
 

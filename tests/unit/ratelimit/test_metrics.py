@@ -75,7 +75,7 @@ def test_answers(numbers: Numbers, outcome: str, answer: Answer, moved: dict[Any
     assert numbers.moved() == moved
 
 
-def test_states_are_told_one_at_a_time(numbers: Numbers) -> None:
+def test_only_one_state_is_reported_at_a_time(numbers: Numbers) -> None:
     numbers.decisions.circuit("open")
     numbers.decisions.circuit("half_open")
     numbers.decisions.degraded(on=True)

@@ -167,7 +167,7 @@ async def test_429_of_the_edge_is_not_taken_for_discords(served, body):
     assert not any(answer.from_discord for _permit, answer in served.broker.ended)
 
 
-async def test_429_that_cannot_wait_is_told_with_its_time(served):
+async def test_a_429_that_cannot_be_waited_out_is_reported_with_its_time(served):
     served.discord.faults.add(Fault(kind="rate_limited", retry_after_body=30.0, retry_after_header="30", count=99))
     name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE, timeout=1.5))
     assert (name, details["status"], details["retry_after"], details["sent"]) == ("RESOURCE_EXHAUSTED", 429, 30.0, "no")
@@ -257,9 +257,10 @@ async def test_a_dm_channel_that_went_away_is_opened_anew(served):
     assert served.broker.claims.kept[f"dm:{USER_ID}"] == str(answer.message.channel_id).encode()
 
 
-async def test_direct_messages_work_without_notes(served):
+async def test_a_direct_message_is_sent_while_redis_is_away(served):
     served.broker.claims.down = True
-    await served.stub.SendDirectMessage(SendDirectMessageRequest(user_id=int(USER_ID), content="x"))
+    answer = await served.stub.SendDirectMessage(SendDirectMessageRequest(user_id=int(USER_ID), content="x"))
+    assert [stored.message_id for stored in served.discord.ledger.stored] == [answer.message.id]
 
 
 async def test_a_half_sent_split_names_what_exists(served):

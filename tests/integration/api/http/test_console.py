@@ -121,7 +121,7 @@ async def test_a_key_without_the_right_sees_nothing(discord, valkey: str, key_pr
             assert refused.value.code().name == code
 
 
-async def test_what_a_worker_counted_is_told_when_redis_is_back(discord, own_valkey, key_prefix: str) -> None:
+async def test_the_counts_of_a_worker_are_reported_when_redis_is_back(discord, own_valkey, key_prefix: str) -> None:
     async with console_on(discord, own_valkey.url, key_prefix) as served:
         reporter = served.worker.reporter
         await served.stub.GetChannel(ChannelId(channel_id=CHANNEL))

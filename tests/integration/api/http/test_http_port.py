@@ -194,7 +194,7 @@ async def test_what_is_not_http_leaves_no_line_in_the_log(caplog):
     assert not [record for record in caplog.records if record.levelname in {"ERROR", "WARNING"}]
 
 
-async def test_a_taken_address_is_told():
+async def test_an_address_in_use_is_reported():
     async with listening() as port:
         with pytest.raises(Exception, match="DISCORDPROXY_HTTP_PORT"):
             await Port().ops.start("127.0.0.1", port.number)

@@ -170,7 +170,7 @@ async def test_a_child_that_ignores_the_signal_is_killed(
     assert "api.0 did not exit in time: SIGKILL" in caplog.text
 
 
-def test_a_taken_port_is_told(address: Address) -> None:
+def test_a_port_in_use_is_reported(address: Address) -> None:
     check_free(address, "--port")
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as our own workers listen
@@ -190,7 +190,7 @@ def test_an_address_that_is_not_ours_may_be_so_later() -> None:
     assert caught.value.temporary
 
 
-def test_a_host_without_address_is_told() -> None:
+def test_a_host_without_address_is_reported() -> None:
     with pytest.raises(StartError, match=r"no-such-host\.invalid:4321 cannot be used"):
         check_free(Address("no-such-host.invalid", 4321), "--port")
 

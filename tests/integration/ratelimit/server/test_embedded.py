@@ -173,7 +173,7 @@ async def test_an_unreadable_snapshot_is_put_aside(folder: Path, valkey_binary: 
         assert (folder / "dump.rdb.refused").exists()
 
 
-async def test_a_server_that_does_not_answer_is_told_with_its_log(folder: Path, tmp_path: Path) -> None:
+async def test_a_server_that_does_not_answer_is_reported_with_its_log(folder: Path, tmp_path: Path) -> None:
     program = tmp_path / "server"
     program.write_text("#!/bin/sh\necho out of luck\nexit 1\n")
     program.chmod(0o755)
@@ -191,7 +191,7 @@ async def test_waiting_for_a_server_that_is_not_there(tmp_path: Path) -> None:
         await wait_for(f"unix://{tmp_path}/none.sock", within_s=0.2)
 
 
-async def test_a_refused_login_is_told_as_such(own_valkey) -> None:
+async def test_a_refused_login_is_reported_as_such(own_valkey) -> None:
     client = connect(own_valkey.url)
     await client.config_set("requirepass", "right")
     await client.aclose()
@@ -203,7 +203,7 @@ async def test_a_refused_login_is_told_as_such(own_valkey) -> None:
     await wait_for(f"{own_valkey.url}?password=right", within_s=30)
 
 
-async def test_a_server_that_refuses_is_told_as_such(own_valkey, tmp_path: Path) -> None:
+async def test_a_server_that_refuses_is_reported_as_such(own_valkey, tmp_path: Path) -> None:
     with pytest.raises(BrokerUnavailableError, match="has no database of this number"):
         await wait_for(f"{own_valkey.url}?db=99", within_s=30)
     client = connect(own_valkey.url)

@@ -97,7 +97,7 @@ async def test_the_first_claim_is_ours_until_it_is_settled(claims: Claims) -> No
     assert await claims.claim("k", "r", owner="a", lease_s=60) == Claim("settled", b"result \xff")
 
 
-async def test_the_same_key_for_another_request_is_told_apart(claims: Claims) -> None:
+async def test_the_same_key_for_another_request_is_detected(claims: Claims) -> None:
     await claims.claim("k", "r", owner="a", lease_s=60)
     assert await claims.claim("k", "another", owner="b", lease_s=60) == Claim("other")
     await claims.complete("k", "r", owner="a", result=b"x", ttl_s=60)
@@ -173,7 +173,7 @@ async def test_a_crowd_shares_few_connections_and_cancelled_commands_keep_none(
             assert len(operator.client_list()) <= MAX_CONNECTIONS + 10  # Sentinels and replicas connect, too
 
 
-async def test_a_server_that_is_away_is_told(key_prefix: str, tmp_path) -> None:
+async def test_an_unavailable_server_is_reported(key_prefix: str, tmp_path) -> None:
     link = RedisLink(connect(f"unix://{tmp_path}/nobody"))
     claims = Claims(link, f"{{{key_prefix}:1}}:claim:")
     for call in (

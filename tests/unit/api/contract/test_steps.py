@@ -259,7 +259,7 @@ class TestOverflow:
 
 
 class TestWebhooks:
-    def test_discord_is_asked_to_wait_unless_told_otherwise(self):
+    def test_discord_waits_unless_the_request_says_otherwise(self):
         (part,) = plan("ExecuteWebhook", webhook_id=1, webhook_token="t", content="x")
         assert part.query == [("wait", "true")]
         (part,) = plan("ExecuteWebhook", webhook_id=1, webhook_token="t", content="x", wait=False)

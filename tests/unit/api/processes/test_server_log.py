@@ -229,7 +229,7 @@ class FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_is_told_once_and_lines_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_reported_once_and_lines_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = server_log.set_up(tmp_path, "INFO", "CRITICAL")
     path = log.path
     handler = next(h for h in logging.getLogger().handlers if isinstance(h, logging.handlers.RotatingFileHandler))

@@ -327,7 +327,7 @@ STOPPED = (
         ),
     ],
 )
-def test_what_keeps_calls_back_is_told_with_since_when_and_because_of_whom(circuit, problems) -> None:
+def test_a_block_is_reported_with_its_beginning_and_cause(circuit, problems) -> None:
     told = look(circuit=circuit)["circuit"]
     assert told["problems"] == problems
     assert [share["app"] for share in told["apps"]] == [share.app for share in circuit.apps]

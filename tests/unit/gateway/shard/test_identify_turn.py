@@ -74,7 +74,7 @@ def test_a_budget_that_never_comes_is_asked_for_ever_more_slowly(answer):
     assert min(pauses) >= 29
 
 
-def test_a_low_budget_is_told_each_time_it_was_asked_for():
+def test_a_low_budget_is_reported_after_each_request():
     asked = Asked(IdentifyAnswer("LOW", 7, DAY_S), IdentifyAnswer("LOW", 5, DAY_S), GO)
     assert 30 <= asked.wait() <= 180
     assert asked.told == [7, 5]

@@ -77,7 +77,7 @@ def test_what_is_wrong_with_a_file(folder: Path, text: str, problem: str):
     assert "\n" not in str(wrong.value)
 
 
-def test_a_process_belongs_to_the_first_bot_or_the_one_it_is_told(folder: Path):
+def test_a_process_belongs_to_the_first_bot_or_to_the_configured_one(folder: Path):
     path = file(folder, one(token=FIRST) + one("b", token=SECOND))
     assert SharedSettings(bots=path).bot_id == "100000000000000001"
     told = SharedSettings(bots=path, bot="b")

@@ -34,7 +34,7 @@ def test_without_a_runtime_folder_the_temporary_one_is_taken(monkeypatch: pytest
         assert folder_of("a").parent == tmp_path / f"discordproxy-{os.getuid()}"
 
 
-def test_a_system_that_nothing_can_be_written_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_system_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_usable() -> str:
         raise FileNotFoundError("No usable temporary directory found")
 
@@ -93,7 +93,7 @@ def test_the_own_temporary_folder_stays_in_use(home: Path) -> None:
     assert not list(home.iterdir())
 
 
-def test_without_a_home_folder_the_way_out_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_folder_the_error_names_the_fix(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(home / "missing"))
     take(folder_of("a").parent, "link")
     with pytest.raises(EmbeddedError, match="XDG_RUNTIME_DIR"):

@@ -37,7 +37,7 @@ def test_problems(change: dict[str, object], url: str, says: str) -> None:
     assert says in "".join(found)
 
 
-def test_an_old_redis_is_told_apart_from_an_old_valkey() -> None:
+def test_an_old_redis_and_an_old_valkey_are_distinguished() -> None:
     assert "Redis 6.2.7 is too old" in problems_of({"redis_version": "6.2.7"}, "unix:///x")[0]
 
 
