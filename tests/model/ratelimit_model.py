@@ -418,7 +418,7 @@ class Model:
     def _served(self, lane: str, bucket: str, hash_: str, *, with_state: bool = False) -> list[Any]:
         """Serve the lane if this is still the bucket of its route; else the worker has to ask with the right one."""
         if hash_ not in ("", "-") and not bucket.startswith(f"{hash_}|"):
-            return ["", -1, "", hash_]
+            return ["", 0, "", hash_]
         after, other = self._serve(lane, bucket)
         return [self.bucket(bucket).told(self.now) if with_state else "", after, other, hash_]
 
@@ -450,6 +450,7 @@ class Model:
             elif b.limit is None:
                 b.learn(self.now, a, self.globally.sure_latency())
             else:  # two limiters in turn: the worse of both
+                b.roll(self.now)
                 b.remaining = min(b.remaining, a["remaining"])
                 b.reset = max(b.reset, self.now - a["age_us"] + a["after_us"])
         elif a.get("headerless") and route not in self.routes:
@@ -518,7 +519,7 @@ class Model:
     def _s(self, record_id: str, route: str, lane: str, bucket: str, believed: str, former: str = "") -> list[Any]:
         hash_ = self.routes.get(route, "")
         if hash_ != believed:
-            return ["", -1, "", hash_]
+            return ["", 0, "", hash_]
         self._inherit(bucket, former)
         after, other = self._serve(lane, bucket)
         record = self.record(record_id)

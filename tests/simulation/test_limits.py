@@ -314,6 +314,41 @@ def test_buckets_that_have_a_new_name_only_are_as_empty_as_before(valkey):
     assert discord.too_many == []
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_new_hash_delays_no_channel(valkey, workers):
+    clock = VirtualClock()
+    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: FixedWindow(5, 5.0))
+    began = clock.now
+    discord.hash_of = lambda _: f"number {(clock.now - began) // 2}"
+
+    async def story() -> float:
+        async with fleet(valkey, discord, workers, clock=clock) as workers_:
+            calls = [(message_in(channel), channel) for _ in range(20) for channel in range(8)]
+            assert await send_in_turn(workers_, calls) == [200] * 160
+            return clock.now - began
+
+    assert run(story(), clock) <= 16.5  # four windows
+    assert discord.too_many == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_channels_whose_buckets_have_hashes_of_their_own_do_not_wait_for_each_other(valkey, kind, workers):
+    clock = VirtualClock()
+    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: KINDS[kind](5, 5.0))
+    discord.hash_of = lambda route: f"hash of {route.major}"
+
+    async def story() -> float:
+        async with fleet(valkey, discord, workers, clock=clock) as workers_:
+            began = clock.now
+            orders = [(message_in(channel), 2 * n + channel) for n in range(20) for channel in (1, 2)]
+            assert await send_in_turn(workers_, orders) == [200] * 40
+            return clock.now - began
+
+    assert run(story(), clock) <= 20.0  # four windows each, one of them to learn both hashes
+    assert discord.too_many == []
+
+
 def test_bucket_hash_changes_while_in_use(valkey):
     clock = VirtualClock()
     discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: FixedWindow(5, 5.0))

@@ -2,7 +2,8 @@
 -- complete item: {'c', id, route, lane, permit's bucket name, answer, learned bucket name}
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
 --   works (the token does), refusal, status, code, second (name, limit, after_us: another limiter, as a 429 shows it)
---   reply {the bucket's state to cache, us until the lane's head can leave or -1, another lane or '', known hash}
+--   reply {the bucket's state to cache, us until the lane's head can leave or -1, another lane or '', known hash};
+--   0 us also if the route has moved to another bucket, in which the worker has the lane served
 -- serve item: {'s', first id or '', route, lane, bucket name, expected hash, former bucket name or nothing}
 --   reply as above, without a state
 
@@ -32,6 +33,7 @@ local function complete(item, k)
     if hash == a.hash or not b.limit then
       learn(hash == a.hash and learned or b, a)
     else
+      roll(b) -- a call granted ahead of the window's end has not done so
       b.remaining, b.reset = math.min(b.remaining, a.remaining), math.max(b.reset, now - a.age_us + a.after_us)
     end
   elseif a.headerless and not hash then
@@ -50,7 +52,7 @@ local function complete(item, k)
     block(a.refusal, now + (a.status == 404 and WEBHOOK_GONE or FORBIDDEN), 'refused', a.status, a.code)
   end
   local target_name = (hash == a.hash) and item[7] or item[5]
-  if hash and hash ~= '-' and target_name:sub(1, #hash + 1) ~= hash .. '|' then return { '', -1, '', hash } end
+  if hash and hash ~= '-' and target_name:sub(1, #hash + 1) ~= hash .. '|' then return { '', 0, '', hash } end
   local after, other = serve(l, target, target_name, hash == '-')
   return { bucket_state(target), after and integer(after) or -1, other or '', hash or '' }
 end
@@ -59,7 +61,7 @@ end
 local function serve_item(item, k)
   local route, lane_name, name, expected = item[3], item[4], item[5], item[6]
   local hash = route_hash(route) or ''
-  if hash ~= expected then return { '', -1, '', hash } end
+  if hash ~= expected then return { '', 0, '', hash } end
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
   sizes[l.queue] = nil
   if item[7] then inherit(b, KEYS[k + 3]) end

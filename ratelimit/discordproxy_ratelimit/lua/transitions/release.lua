@@ -20,7 +20,7 @@ local function release(item, k, record, used)
   end
   local hash = route_hash(item[3]) or ''
   local known = (hash == '' or hash == '-') and '?' .. item[3] or hash
-  if item[5]:sub(1, #known + 1) ~= known .. '|' then return { '', -1, '', hash } end
+  if item[5]:sub(1, #known + 1) ~= known .. '|' then return { '', 0, '', hash } end
   local after, other = serve(l, b, item[5], hash == '-')
   return { '', after and integer(after) or -1, other or '', hash }
 end
