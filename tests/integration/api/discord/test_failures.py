@@ -260,7 +260,7 @@ async def test_a_dm_channel_that_went_away_is_opened_anew(served):
 async def test_a_direct_message_is_sent_while_redis_is_away(served):
     served.broker.claims.down = True
     answer = await served.stub.SendDirectMessage(SendDirectMessageRequest(user_id=int(USER_ID), content="x"))
-    assert [stored.message_id for stored in served.discord.ledger.stored] == [answer.message.id]
+    assert [int(stored.message_id) for stored in served.discord.ledger.stored] == [answer.message.id]
 
 
 async def test_a_half_sent_split_names_what_exists(served):
