@@ -3,7 +3,7 @@
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
 --   works (the token does), refusal, status, code, second (name, limit, after_us: another limiter, as a 429 shows it)
 --   reply {the bucket's state to cache, us until the lane's head can leave or -1, another lane or '', known hash};
---   0 us also if the route has moved to another bucket, in which the worker has the lane served
+--   0 us also if the route has another hash by now: the worker then serves the lane in that bucket
 -- serve item: {'s', first id or '', route, lane, bucket name, expected hash, former bucket name or nothing}
 --   reply as above, without a state
 
