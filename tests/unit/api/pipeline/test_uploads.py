@@ -1,4 +1,4 @@
-"""The reception for large requests: who is received, who waits, who is refused, and that every byte is given back."""
+"""The reception of large requests: which ones wait, which are refused, and that every byte is given back."""
 
 import asyncio
 import time
