@@ -124,5 +124,17 @@ async def fleet(url: str, discord: FakeDiscord, workers: int, **options: Any) ->
         await built.aclose()
 
 
+async def send_in_turn(
+    fleet_: Fleet, calls: list[tuple[Route, object]], *, apart_s: float = 0.0, **options: object
+) -> list[int]:
+    """Submit calls over the workers in turn, `apart_s` seconds apart."""
+
+    async def one(number: int, route: Route, label: object) -> int:
+        await asyncio.sleep(number * apart_s)
+        return await fleet_.send(number % len(fleet_.brokers), route, label, **options)
+
+    return await asyncio.gather(*(one(number, *call) for number, call in enumerate(calls)))
+
+
 def wall() -> float:
     return time.perf_counter()

@@ -1,18 +1,16 @@
 """All workers behave like one well-paced client: no avoidable 429, no idle capacity, calls in order."""
 
-import asyncio
 import itertools
 from dataclasses import replace
 
 import pytest
 
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.redis.batch import MAX_DELAY_S
-from discordproxy_ratelimit.route import Route, route_of
+from discordproxy_ratelimit.route import Route
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
-from processes.fleet import Fleet, fleet
-from strategies.discord_limits import FakeDiscord, around
+from processes.fleet import fleet, send_in_turn
+from strategies.discord_limits import FakeDiscord, around, message_in, role_in
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
 JITTER = {
@@ -20,14 +18,6 @@ JITTER = {
     "2 % 300 ms more": around(0.13, 0.06, 0.02, 0.3),
     "2 % 2 s more": around(0.13, 0.06, 0.02, 2.0),
 }
-
-
-def message_in(channel: int) -> Route:
-    return route_of("POST", "/channels/{channel_id}/messages", {"channel_id": str(channel)})
-
-
-def role_in(guild: int) -> Route:
-    return route_of("PUT", "/guilds/{guild_id}/members/{user_id}/roles/{role_id}", {"guild_id": str(guild)})
 
 
 def saturations() -> list[tuple[str, int, float, str, int]]:
@@ -39,18 +29,6 @@ def saturations() -> list[tuple[str, int, float, str, int]]:
         for row, jitter in enumerate(JITTER)
         for column, workers in enumerate([1, 3, 8])
     ]
-
-
-async def send_in_turn(
-    fleet_: Fleet, calls: list[tuple[Route, object]], *, apart_s: float = 0.0, **options: object
-) -> list[int]:
-    """Submit calls over the workers in turn, `apart_s` seconds apart."""
-
-    async def one(number: int, route: Route, label: object) -> int:
-        await asyncio.sleep(number * apart_s)
-        return await fleet_.send(number % len(fleet_.brokers), route, label, **options)
-
-    return await asyncio.gather(*(one(number, *call) for number, call in enumerate(calls)))
 
 
 def inversions(discord: FakeDiscord) -> int:
@@ -241,125 +219,3 @@ def test_limit_changes_while_in_use(valkey, kind, before, after):
     elapsed_s = run(story(), clock)
     assert len(discord.too_many) <= before  # what was on its way when the limit fell
     assert elapsed_s <= (40 / after + 1) * 5.0 + 2
-
-
-def test_two_routes_that_share_a_bucket(valkey):
-    clock = VirtualClock()
-    discord = FakeDiscord(hash_of=lambda _: "shared", limiter=lambda _: Gcra(4, 4.0), latency=around(0.1, 0.05))
-    add = route_of("PUT", "/guilds/{guild_id}/bans/{user_id}", {"guild_id": "1"})
-    remove = route_of("DELETE", "/guilds/{guild_id}/bans/{user_id}", {"guild_id": "1"})
-
-    async def story() -> float:
-        async with fleet(valkey, discord, 3, clock=clock) as workers_:
-            await workers_.send(0, add)
-            await workers_.send(1, remove)
-            await asyncio.sleep(2 * MAX_DELAY_S)  # until the broker has the report of the last response
-            began = clock.now
-            await send_in_turn(workers_, [(add if n % 3 else remove, n) for n in range(40)])
-            return clock.now - began
-
-    elapsed_s = run(story(), clock)
-    assert discord.too_many == []
-    assert elapsed_s <= 40 * 1.0 + 1
-
-
-def test_a_bucket_is_known_however_often_the_hash_of_its_route_has_changed(valkey):
-    clock = VirtualClock()
-    discord = FakeDiscord(limiter=lambda _: Gcra(5, 5.0))
-    now = {"hash": ""}
-    discord.hash_of = lambda _: now["hash"]
-
-    async def story() -> None:
-        async with fleet(valkey, discord, 2, clock=clock) as workers_:
-            for number in range(6):
-                now["hash"] = f"number {number}"
-                await workers_.send(number % 2, role_in(1))
-            assert await send_in_turn(workers_, [(role_in(2), n) for n in range(12)]) == [200] * 12
-
-    run(story(), clock)
-    assert discord.too_many == []
-
-
-def test_two_limiters_that_answer_in_turn_are_both_kept(valkey):
-    clock = VirtualClock()
-    discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 5.0), latency=around(0.1, 0.05))
-    turns = itertools.count()
-    discord.hash_of = lambda _: f"limiter {next(turns) % 2}"
-
-    async def story() -> None:
-        async with fleet(valkey, discord, 2, clock=clock) as workers_:
-            assert await send_in_turn(workers_, [(role_in(1), n) for n in range(60)]) == [200] * 60
-
-    run(story(), clock)
-    assert discord.too_many == []
-
-
-def test_buckets_that_have_a_new_name_only_are_as_empty_as_before(valkey):
-    clock = VirtualClock()
-    limiters = {role_in(guild).major: FixedWindow(5, 30.0) for guild in (1, 2, 3, 4)}
-    discord = FakeDiscord(limiter=lambda route: limiters[route.major])
-    now = {"hash": "first"}
-    discord.hash_of = lambda _: now["hash"]
-
-    async def story() -> None:
-        async with fleet(valkey, discord, 2, clock=clock) as workers_:
-            for guild in (1, 2, 3):
-                await send_in_turn(workers_, [(role_in(guild), n) for n in range(5)])
-            now["hash"] = "second"
-            await workers_.send(0, role_in(4))
-            calls = [(role_in(guild), n) for guild in (1, 2, 3) for n in range(6)]
-            assert await send_in_turn(workers_, calls) == [200] * 18
-
-    run(story(), clock)
-    assert discord.too_many == []
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_new_hash_delays_no_channel(valkey, workers):
-    clock = VirtualClock()
-    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: FixedWindow(5, 5.0))
-    began = clock.now
-    discord.hash_of = lambda _: f"number {(clock.now - began) // 2}"
-
-    async def story() -> float:
-        async with fleet(valkey, discord, workers, clock=clock) as workers_:
-            calls = [(message_in(channel), channel) for _ in range(20) for channel in range(8)]
-            assert await send_in_turn(workers_, calls) == [200] * 160
-            return clock.now - began
-
-    assert run(story(), clock) <= 16.5  # four windows
-    assert discord.too_many == []
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("workers", [1, 2])
-def test_channels_whose_buckets_have_hashes_of_their_own_do_not_wait_for_each_other(valkey, kind, workers):
-    clock = VirtualClock()
-    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: KINDS[kind](5, 5.0))
-    discord.hash_of = lambda route: f"hash of {route.major}"
-
-    async def story() -> float:
-        async with fleet(valkey, discord, workers, clock=clock) as workers_:
-            began = clock.now
-            orders = [(message_in(channel), 2 * n + channel) for n in range(20) for channel in (1, 2)]
-            assert await send_in_turn(workers_, orders) == [200] * 40
-            return clock.now - began
-
-    assert run(story(), clock) <= 20.0  # four windows each, one of them to learn both hashes
-    assert discord.too_many == []
-
-
-def test_bucket_hash_changes_while_in_use(valkey):
-    clock = VirtualClock()
-    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: FixedWindow(5, 5.0))
-    now = {"hash": "first"}
-    discord.hash_of = lambda _: now["hash"]
-
-    async def story() -> None:
-        async with fleet(valkey, discord, 3, clock=clock) as workers_:
-            await send_in_turn(workers_, [(role_in(1), n) for n in range(12)])
-            now["hash"] = "second"
-            assert await send_in_turn(workers_, [(role_in(1), n) for n in range(30)]) == [200] * 30
-
-    run(story(), clock)
-    assert discord.too_many == []

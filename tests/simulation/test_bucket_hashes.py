@@ -1,0 +1,137 @@
+"""A route can get another bucket hash, share one, or have one for each channel; none of that costs a 429 or a wait."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from discordproxy_ratelimit.redis.batch import MAX_DELAY_S
+from discordproxy_ratelimit.route import route_of
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
+from fakes.virtual_time import VirtualClock, run
+from processes.fleet import fleet, send_in_turn
+from strategies.discord_limits import FakeDiscord, around, message_in, role_in
+
+KINDS = {"fixed": FixedWindow, "leaky": Gcra}
+
+
+def test_two_routes_that_share_a_bucket(valkey):
+    clock = VirtualClock()
+    discord = FakeDiscord(hash_of=lambda _: "shared", limiter=lambda _: Gcra(4, 4.0), latency=around(0.1, 0.05))
+    add = route_of("PUT", "/guilds/{guild_id}/bans/{user_id}", {"guild_id": "1"})
+    remove = route_of("DELETE", "/guilds/{guild_id}/bans/{user_id}", {"guild_id": "1"})
+
+    async def story() -> float:
+        async with fleet(valkey, discord, 3, clock=clock) as workers_:
+            await workers_.send(0, add)
+            await workers_.send(1, remove)
+            await asyncio.sleep(2 * MAX_DELAY_S)  # until the broker has the report of the last response
+            began = clock.now
+            await send_in_turn(workers_, [(add if n % 3 else remove, n) for n in range(40)])
+            return clock.now - began
+
+    elapsed_s = run(story(), clock)
+    assert discord.too_many == []
+    assert elapsed_s <= 40 * 1.0 + 1
+
+
+def test_a_bucket_is_known_however_often_the_hash_of_its_route_has_changed(valkey):
+    clock = VirtualClock()
+    discord = FakeDiscord(limiter=lambda _: Gcra(5, 5.0))
+    now = {"hash": ""}
+    discord.hash_of = lambda _: now["hash"]
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 2, clock=clock) as workers_:
+            for number in range(6):
+                now["hash"] = f"number {number}"
+                await workers_.send(number % 2, role_in(1))
+            assert await send_in_turn(workers_, [(role_in(2), n) for n in range(12)]) == [200] * 12
+
+    run(story(), clock)
+    assert discord.too_many == []
+
+
+def test_two_limiters_that_answer_in_turn_are_both_kept(valkey):
+    clock = VirtualClock()
+    discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 5.0), latency=around(0.1, 0.05))
+    turns = itertools.count()
+    discord.hash_of = lambda _: f"limiter {next(turns) % 2}"
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 2, clock=clock) as workers_:
+            assert await send_in_turn(workers_, [(role_in(1), n) for n in range(60)]) == [200] * 60
+
+    run(story(), clock)
+    assert discord.too_many == []
+
+
+def test_buckets_that_have_a_new_name_only_are_as_empty_as_before(valkey):
+    clock = VirtualClock()
+    limiters = {role_in(guild).major: FixedWindow(5, 30.0) for guild in (1, 2, 3, 4)}
+    discord = FakeDiscord(limiter=lambda route: limiters[route.major])
+    now = {"hash": "first"}
+    discord.hash_of = lambda _: now["hash"]
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 2, clock=clock) as workers_:
+            for guild in (1, 2, 3):
+                await send_in_turn(workers_, [(role_in(guild), n) for n in range(5)])
+            now["hash"] = "second"
+            await workers_.send(0, role_in(4))
+            calls = [(role_in(guild), n) for guild in (1, 2, 3) for n in range(6)]
+            assert await send_in_turn(workers_, calls) == [200] * 18
+
+    run(story(), clock)
+    assert discord.too_many == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_new_hash_delays_no_channel(valkey, workers):
+    clock = VirtualClock()
+    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: FixedWindow(5, 5.0))
+    began = clock.now
+    discord.hash_of = lambda _: f"number {(clock.now - began) // 2}"
+
+    async def story() -> float:
+        async with fleet(valkey, discord, workers, clock=clock) as workers_:
+            calls = [(message_in(channel), channel) for _ in range(20) for channel in range(8)]
+            assert await send_in_turn(workers_, calls) == [200] * 160
+            return clock.now - began
+
+    assert run(story(), clock) <= 16.5  # four windows
+    assert discord.too_many == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_channels_whose_buckets_have_hashes_of_their_own_do_not_wait_for_each_other(valkey, kind, workers):
+    clock = VirtualClock()
+    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: KINDS[kind](5, 5.0))
+    discord.hash_of = lambda route: f"hash of {route.major}"
+
+    async def story() -> float:
+        async with fleet(valkey, discord, workers, clock=clock) as workers_:
+            began = clock.now
+            orders = [(message_in(channel), 2 * n + channel) for n in range(20) for channel in (1, 2)]
+            assert await send_in_turn(workers_, orders) == [200] * 40
+            return clock.now - began
+
+    assert run(story(), clock) <= 20.0  # four windows each, one of them to learn both hashes
+    assert discord.too_many == []
+
+
+def test_bucket_hash_changes_while_in_use(valkey):
+    clock = VirtualClock()
+    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: FixedWindow(5, 5.0))
+    now = {"hash": "first"}
+    discord.hash_of = lambda _: now["hash"]
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 3, clock=clock) as workers_:
+            await send_in_turn(workers_, [(role_in(1), n) for n in range(12)])
+            now["hash"] = "second"
+            assert await send_in_turn(workers_, [(role_in(1), n) for n in range(30)]) == [200] * 30
+
+    run(story(), clock)
+    assert discord.too_many == []
