@@ -27,7 +27,9 @@ class Model:
         self.now = self.clock = self.seq = self.recover = 0
         self.server = self.told = ""
         self.routes: dict[str, str] = {}
-        self.moves: dict[str, tuple[int, int, str]] = {}  # of a route: since when, returns, the former hash
+        self.moves: dict[
+            str, tuple[int, int, str, str]
+        ] = {}  # since when, returns, the former hash, the lane it came by
         self.blocks: dict[str, tuple[int, int, int]] = {}
         self.line, self.lanes = GlobalLine(), dict[str, Queue]()
         self.records: list[Record] = []
@@ -111,8 +113,19 @@ class Model:
     def is_alive(self, worker: str) -> bool:
         return self.workers.get(worker, 0) > self.now
 
-    def is_headerless(self, route: str) -> bool:
-        return self.routes.get(route) == "-"
+    def is_headerless(self, lane: str) -> bool:
+        return self.hash_of(lane) == "-"
+
+    def hash_name(self, lane: str) -> str:
+        """The name under which a lane's hash is stored: its route's, or its own if each lane has its own hash."""
+        route = lane.rpartition("|")[0]
+        return lane if self.routes.get(route) == "*" else route
+
+    def hash_of(self, lane: str) -> str:
+        return self.routes.get(self.hash_name(lane), "")
+
+    def known_of(self, lane: str) -> str:
+        return ("*" if self.hash_name(lane) == lane else "") + self.hash_of(lane)
 
     def _next_seq(self) -> int:
         self.seq = max(self.now, self.seq + 1)
@@ -225,11 +238,11 @@ class Model:
 
         Returns '' when it is this lane's turn; `behind`: it never is.
         """
-        if self.is_headerless(lane.rpartition("|")[0]):
+        if self.is_headerless(lane):
             return ""
         heads, hash_ = self.bucket(bucket).heads, bucket.rpartition("|")[0]
         for other in [other for other in heads if other != lane]:
-            if self.routes.get(other.rpartition("|")[0]) != hash_:
+            if self.hash_of(other) != hash_:
                 del heads[other]  # its route has moved to another bucket
         free = [
             each for each in heads if (each == lane and not behind) or (each != lane and not self._is_held_back(each))
@@ -256,7 +269,7 @@ class Model:
         if not open_ and later is None:
             return None, None
         now = self.now if open_ else None
-        if self.is_headerless(record.route):
+        if self.is_headerless(record.lane):
             return now, later
         infl = max(self.in_flight(bucket=bucket), self.in_flight(lane=record.lane))
         free, at = self.bucket(bucket).available(self.now, infl)
@@ -317,11 +330,11 @@ class Model:
     # Acquire
 
     def _a(self, record_id: str, route: str, lane: str, bucket: str, o: dict[str, Any]) -> list[Any]:
-        before, known = self.record(record_id), self.routes.get(route, "")
+        before = self.record(record_id)
         if before:
             return self._repeated(before)
-        if known != o["hash"]:
-            return ["moved", known]
+        if self.hash_of(lane) != o["hash"]:
+            return ["moved", self.known_of(lane)]
         if refusal := self._known_refusal(o):
             return refusal
         self._inherit(bucket, o.get("former", ""))
@@ -381,7 +394,7 @@ class Model:
     def _soonest(self, lane: str, bucket: str, o: dict[str, Any]) -> float:
         """A lower bound of the instant a newcomer can leave."""
         at, lead = self._held_back(lane), HEAD_START[o["priority"]]
-        if not self.is_headerless(lane.rpartition("|")[0]):
+        if not self.is_headerless(lane):
             score = self.lane(lane).start_of(o["app"]) - lead
             at = max(at, self._eta(bucket, sum(r.score < score for r in self.waiting(lane)) + 1))
         if o.get("exempt"):
@@ -415,19 +428,20 @@ class Model:
         second = self.seconds.get(record.lane) if record.state != "waiting" else None
         return second and second.ended(self.now, record_id, answer)
 
-    def _served(self, lane: str, bucket: str, hash_: str, *, with_state: bool = False) -> list[Any]:
+    def _served(self, lane: str, bucket: str, *, with_state: bool = False) -> list[Any]:
         """Serve the lane if this is still the bucket of its route; else the worker has to ask with the right one."""
+        hash_, known = self.hash_of(lane), self.known_of(lane)
         if hash_ not in ("", "-") and not bucket.startswith(f"{hash_}|"):
-            return ["", 0, "", hash_]
+            return ["", 0, "", known]
         after, other = self._serve(lane, bucket)
-        return [self.bucket(bucket).told(self.now) if with_state else "", after, other, hash_]
+        return [self.bucket(bucket).told(self.now) if with_state else "", after, other, known]
 
     def _c(self, record_id: str, route: str, lane: str, bucket: str, a: dict[str, Any], learned: str) -> list[Any]:
         if a["rtt_us"] > 0 and a.get("hash") and a["rid"] > 0:
             self.globally.saw_ways(self.now, a)
         entry = self._settle(record_id, a)
-        self._learn(route, bucket, a, learned)
-        hash_ = self.routes.get(route, "")
+        self._learn(lane, bucket, a, learned)
+        hash_ = self.hash_of(lane)
         target = learned if hash_ == a.get("hash", "") else bucket
         self.bucket(target).heard(a["outcome"])
         if a["outcome"] == "exhausted":
@@ -440,12 +454,15 @@ class Model:
             self.globally.block(self.now, a["retry_us"])
             self.hints.append(("all", ["B", "", str(a["retry_us"])]))
         self._remember_refusal(a)
-        return self._served(lane, target, hash_, with_state=True)
+        return self._served(lane, target, with_state=True)
 
-    def _learn(self, route: str, bucket: str, a: dict[str, Any], learned: str) -> None:
+    def _learn(self, lane: str, bucket: str, a: dict[str, Any], learned: str) -> None:
         b = self.bucket(bucket)
         if a.get("hash"):
-            if self._learned_hash(route, a) == a["hash"]:
+            another = self.bucket(learned) if learned != bucket else None
+            if self._learned_hash(lane, a, had=another is not None and another.limit is not None) == a["hash"]:
+                if another and another.limit is None and b.limit == a["limit"]:
+                    another.leaky, another.proven, another.cautious = b.leaky, b.proven, b.cautious
                 self.bucket(learned).learn(self.now, a, self.globally.sure_latency())
             elif b.limit is None:
                 b.learn(self.now, a, self.globally.sure_latency())
@@ -453,8 +470,8 @@ class Model:
                 b.roll(self.now)
                 b.remaining = min(b.remaining, a["remaining"])
                 b.reset = max(b.reset, self.now - a["age_us"] + a["after_us"])
-        elif a.get("headerless") and route not in self.routes:
-            self.routes[route] = "-"
+        elif a.get("headerless") and not self.hash_of(lane):
+            self.routes[self.hash_name(lane)] = "-"
         elif a["outcome"] != "global":
             b.count_unseen(self.now)
 
@@ -469,17 +486,22 @@ class Model:
         b.exhaust(self.now, a["retry_us"], leaks_indeed=leaks_indeed)
         return a
 
-    def _learned_hash(self, route: str, a: dict[str, Any]) -> str:
-        known, told, sent = self.routes.get(route), a["hash"], self.now - a["age_us"] - a["rtt_us"]
+    def _learned_hash(self, lane: str, a: dict[str, Any], *, had: bool) -> str:
+        name, told, sent = self.hash_name(lane), a["hash"], self.now - a["age_us"] - a["rtt_us"]
+        known = self.hash_of(lane)
         if known and known not in (told, "-"):
-            since, returns, former = self.moves.get(route, (0, 0, ""))
+            since, returns, former, by = self.moves.get(name, (0, 0, "", ""))
             if sent < since <= self.now:  # the answer was late
                 return known
-            back = former == told and 0 <= self.now - since < 5 * MINUTE
-            if back and returns >= 2:
-                return known
-            self.moves[route] = sent, returns + 1 if back else 0, known
-        self.routes[route] = told
+            if had and by not in ("", lane):  # the lane still has its hash after another one got another hash
+                self.routes |= {name: "*", by: known}
+                name = lane
+            else:
+                back = former == told and 0 <= self.now - since < 5 * MINUTE
+                if back and returns >= 2:
+                    return known
+                self.moves[name] = sent, returns + 1 if back else 0, known, lane
+        self.routes[name] = told
         return told
 
     def _inherit(self, bucket: str, former: str) -> None:
@@ -495,15 +517,20 @@ class Model:
             self.blocks[a["refusal"]] = (self.now + for_us, a["status"], a["code"])
 
     def _leave(self, record: Record | None, route: str, lane: str, bucket: str, *, used: bool) -> list[Any]:
-        hash_ = self.routes.get(route, "")
         if record is None:
-            return ["", -1, "", hash_]
+            return ["", -1, "", self.known_of(lane)]
         if record.state != "waiting" and record.bucket != bucket:
-            return ["", -1, "", hash_, record.bucket]  # granted meanwhile, in a bucket the worker did not think of
+            return [
+                "",
+                -1,
+                "",
+                self.known_of(lane),
+                record.bucket,
+            ]  # granted meanwhile, in a bucket the worker did not think of
         if used:
             self.bucket(record.bucket).count_unseen(self.now)
         self._settle(record.id, {"age_us": 0} if used else None)
-        return self._served(lane, bucket, hash_)
+        return self._served(lane, bucket)
 
     def _x(self, record_id: str, route: str, lane: str, bucket: str, used: int = 0) -> list[Any]:
         record = self.record(record_id)
@@ -517,9 +544,8 @@ class Model:
         return self._leave(record, route, lane, bucket, used=bool(record) and record.state == "granted")
 
     def _s(self, record_id: str, route: str, lane: str, bucket: str, believed: str, former: str = "") -> list[Any]:
-        hash_ = self.routes.get(route, "")
-        if hash_ != believed:
-            return ["", 0, "", hash_]
+        if self.hash_of(lane) != believed:
+            return ["", 0, "", self.known_of(lane)]
         self._inherit(bucket, former)
         after, other = self._serve(lane, bucket)
         record = self.record(record_id)
@@ -527,7 +553,7 @@ class Model:
             self._tell_again(record)
         elif record and record.state == "waiting":
             after = self._wait_us(record, bucket, after)
-        return ["", after, other, hash_]
+        return ["", after, other, self.known_of(lane)]
 
     # Signs of life, and a server that forgot
 
@@ -539,8 +565,10 @@ class Model:
         return []
 
     def _r(self, _: str, route: str, lane: str, bucket: str, told: str, age_us: int, hash_: str) -> list[Any]:
-        if hash_:
-            self.routes.setdefault(route, hash_)
+        if hash_.startswith("*"):
+            self.routes.setdefault(route, "*")
+        if hash_.strip("*"):
+            self.routes.setdefault(self.hash_name(lane), hash_.strip("*"))
         self.bucket(bucket).restore(self.now, told, age_us)
         return []
 

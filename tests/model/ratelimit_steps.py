@@ -15,10 +15,11 @@ class Pass:
 
 @dataclass(frozen=True)
 class Moves:
-    """Discord answers a route with another hash from now on."""
+    """Discord answers a route, or a lane of it only, with another hash from now on."""
 
     route: int
     hash: int
+    major: int | None = None
 
 
 @dataclass(frozen=True)

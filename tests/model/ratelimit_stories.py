@@ -55,6 +55,35 @@ STORIES: dict[str, tuple[Any, ...]] = {
         call(Complete(0), Complete(1)),
         call(Serve(0), Serve(1)),
     ),
+    "each lane of a route has a hash of its own": (
+        Moves(0, 0, 0),
+        Moves(0, 2, 1),
+        call(Acquire(0, 0), Acquire(0, 1)),
+        Pass(50_000),
+        call(Complete(0, None, 0, 50_000)),
+        call(Complete(0, None, 0, 50_000)),
+        *[
+            step
+            for _ in range(3)
+            for step in (
+                call(Acquire(0, 0), Acquire(0, 1), Acquire(0, 0)),
+                Pass(50_000),
+                call(Complete(0, None, 0, 30_000), Complete(1, None, 0, 30_000), Complete(2, None, 0, 30_000)),
+                call(Serve(0), Serve(1)),
+            )
+        ],
+        Moves(0, 1, 0),
+        *[
+            step
+            for _ in range(2)
+            for step in (call(Acquire(0, 0), Acquire(0, 1)), call(Complete(0)), call(Complete(0)))
+        ],
+        call(*[Acquire(0, 0, knows=False)], Acquire(1, 1)),
+        call(Cancel(0)),
+        Restart(stale=False),
+        call(Restore(1)),
+        call(Restore(2), Acquire(0, 0)),
+    ),
     "answers come without Reset": (
         call(Acquire(0)),
         *(

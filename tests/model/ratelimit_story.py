@@ -131,12 +131,13 @@ class Story:
     # From a step to the script's items
 
     def bucket_name(self, route: str, major: str) -> str:
-        known = self.model.routes.get(route, "")
+        known = self.model.hash_of(f"{route}|{major}")
         return f"{known}|{major}" if known not in ("", "-") else f"?{route}|{major}"
 
     def former(self, route: str, major: str) -> str:
         """The name its bucket had before its hash changed; '' for none."""
-        _, _, former = self.model.moves.get(route, (0, 0, ""))
+        name = self.model.hash_name(f"{route}|{major}")
+        _, _, former, _ = self.model.moves.get(name, (0, 0, "", ""))
         return f"{former}|{major}" if former else ""
 
     def picked(self, pick: int, *, ended: bool = False) -> Record | None:
@@ -149,7 +150,7 @@ class Story:
     def _acquire(self, step: Acquire) -> list[Any]:
         route, major = ROUTES[step.route], MAJORS[step.major]
         options = {"left_us": step.left_us, "app": step.app, "weight": step.weight, "priority": step.priority}
-        options["hash"] = self.model.routes.get(route, "") if step.knows else "h9"
+        options["hash"] = self.model.hash_of(f"{route}|{major}") if step.knows else "h9"
         options |= dict.fromkeys(step.flags, True)
         if "refusal" in step.flags:
             options["refusal"] = f"gone {major}"
@@ -170,14 +171,14 @@ class Story:
 
     def _place_again(self, record: Record, name: str, more: dict[str, Any]) -> list[Any]:
         options = {"left_us": 30 * SECOND, "app": record.app, "weight": record.weight, "priority": record.priority}
-        options |= {"hash": self.model.routes.get(record.route, "")} | more
+        options |= {"hash": self.model.hash_of(record.lane)} | more
         bucket = self.bucket_name(record.route, record.lane.rpartition("|")[2])
         return ["a", name, record.route, record.lane, bucket, options]
 
     def _send(self, step: Send) -> None:
         record = self.picked(step.pick)
         if record and record.state == "granted" and record.id not in self.answers:
-            hash_ = self.hash_of[record.route]
+            hash_ = self.hash_of.get(record.lane) or self.hash_of[record.route]
             key = f"{hash_}|{record.lane.rpartition('|')[2]}"
             if key not in self.buckets:
                 self.buckets[key] = Gcra(3, 3.0) if self.leaky else FixedWindow(3, 3.0)
@@ -226,7 +227,7 @@ class Story:
         record = self.picked(step.pick)
         if record is None:
             return None
-        expected = self.model.routes.get(record.route, "") if step.knows else "h9"
+        expected = self.model.hash_of(record.lane) if step.knows else "h9"
         major = record.lane.rpartition("|")[2]
         bucket, former = self.bucket_name(record.route, major), self.former(record.route, major)
         return ["s", record.id, record.route, record.lane, bucket, expected, *([former] if former else [])]
@@ -251,7 +252,8 @@ class Story:
         if isinstance(step, Pass):
             self.now += step.us
         elif isinstance(step, Moves):
-            self.hash_of[ROUTES[step.route]] = HASHES[step.hash]
+            route = ROUTES[step.route]
+            self.hash_of[route if step.major is None else f"{route}|{MAJORS[step.major]}"] = HASHES[step.hash]
         elif isinstance(step, Restart):
             self._restart(step)
         elif isinstance(step, Bury):

@@ -10,6 +10,7 @@ from discordproxy_ratelimit.route import route_of
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import fleet, send_in_turn
+from processes.redis_servers import blocking
 from strategies.discord_limits import FakeDiscord, around, message_in, role_in
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
@@ -103,21 +104,46 @@ def test_a_new_hash_delays_no_channel(valkey, workers):
     assert discord.too_many == []
 
 
+@pytest.mark.parametrize("rotates_s", [None, 2.0], ids=["lasting", "rotating"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("workers", [1, 2])
-def test_channels_whose_buckets_have_hashes_of_their_own_do_not_wait_for_each_other(valkey, kind, workers):
+@pytest.mark.parametrize(("channels", "workers"), [(2, 1), (2, 2), (3, 2), (10, 3)])
+def test_channels_whose_buckets_have_hashes_of_their_own(valkey, channels, workers, kind, rotates_s):
     clock = VirtualClock()
-    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: KINDS[kind](5, 5.0))
-    discord.hash_of = lambda route: f"hash of {route.major}"
+    limiters = {message_in(channel).major: KINDS[kind](5, 5.0) for channel in range(channels)}
+    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda route: limiters[route.major])
+    discord.hash_of = lambda route: f"{clock.now // rotates_s if rotates_s else ''} of {route.major}"
 
     async def story() -> float:
         async with fleet(valkey, discord, workers, clock=clock) as workers_:
             began = clock.now
-            orders = [(message_in(channel), 2 * n + channel) for n in range(20) for channel in (1, 2)]
-            assert await send_in_turn(workers_, orders) == [200] * 40
+            orders = [(message_in(channel), n) for n in range(20) for channel in range(channels)]
+            assert await send_in_turn(workers_, orders) == [200] * 20 * channels
             return clock.now - began
 
-    assert run(story(), clock) <= 20.0  # four windows each, one of them to learn both hashes
+    assert run(story(), clock) <= 17.0  # four windows, and some round trips to learn the hashes
+    assert discord.too_many == []
+
+
+def test_hashes_of_channels_are_forgotten_before_they_become_too_many(valkey):
+    clock = VirtualClock()
+    discord = FakeDiscord(latency=around(0.02, 0.01), limiter=lambda _: FixedWindow(5, 5.0))
+    discord.hash_of = lambda route: f"hash of {route.major}"
+    most = 10_000
+
+    async def story() -> int:
+        async with fleet(valkey, discord, 2, clock=clock) as workers_:
+            for _ in range(2):
+                await send_in_turn(workers_, [(message_in(channel), 0) for channel in (1, 2)])
+                await asyncio.sleep(1.0)  # until the broker has the reports of the responses
+            with blocking(valkey) as client:
+                table = f"{{{workers_.prefix}:{workers_.bot_id}}}:rl2:routes"
+                assert client.hget(table, message_in(1).name) == b"*"
+                client.hset(table, mapping={f"route|{number}": "hash" for number in range(most)})
+                orders = [(message_in(channel), n) for n in range(3) for channel in range(3, 33)]
+                assert await send_in_turn(workers_, orders) == [200] * 90
+                return client.hlen(table)
+
+    assert run(story(), clock) <= most
     assert discord.too_many == []
 
 

@@ -16,7 +16,7 @@ from discordproxy_ratelimit.errors import (
     TokenRejectedError,
     WaitRefusedError,
 )
-from discordproxy_ratelimit.limiter.bucket_cache import BucketCache
+from discordproxy_ratelimit.limiter.bucket_cache import EACH_LANE, BucketCache
 from discordproxy_ratelimit.limiter.outcomes import UNAUTHORIZED
 from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.limiter.wait_queue import Waiter, WaitQueue
@@ -119,7 +119,7 @@ class Dispatcher:
         waiter.item = None
         outcome = reply[0]
         if outcome == "moved":
-            self._buckets.learn_hash(waiter.route.name, reply[1], self._loop.time())
+            self._buckets.learn_hash(waiter.route, reply[1], self._loop.time())
             if not waiter.grant.done():
                 self._place(waiter)
             return
@@ -207,8 +207,8 @@ class Dispatcher:
         """Process the reply to serving a lane: its next start time, another lane, another bucket."""
         _, after_us, other, known = reply
         first = self.lanes.first(route.lane)
-        if known != self._buckets.hash_of(route.name):
-            self._buckets.learn_hash(route.name, known, self._loop.time())
+        if known != self._buckets.known_of(route):
+            self._buckets.learn_hash(route, known, self._loop.time())
             if first:
                 self._serve(first)
             return
@@ -228,7 +228,7 @@ class Dispatcher:
         name, _, major = lane.partition("|")
         route = Route(name, major)
         bucket = self._buckets.bucket_of(route, known)
-        arguments, keys = ["s", "", name, lane, bucket, known], self._store.keys(lane, bucket)
+        arguments, keys = ["s", "", name, lane, bucket, known.removeprefix(EACH_LANE)], self._store.keys(lane, bucket)
         self._batch.add(BatchItem(arguments, keys, partial(self.follow_serve, route)), hurry=True)
 
     def give_back(self, call: Waiter | Permit, bucket: str = "") -> None:

@@ -4,10 +4,14 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from discordproxy_ratelimit.route import Route
 
 MAX_BUCKETS = 20_000
+
+EACH_LANE = "*"
+"""Stands for the hash of a route of which each lane has its own, and precedes the hash of such a lane."""
 
 FORMER_S = 300.0
 """How long a bucket's state stays relevant after its route has got another hash."""
@@ -20,7 +24,7 @@ class CachedBucket:
     Attributes:
         route, lane: of the call that taught it.
         state: as packed by the script; opaque here.
-        hash: of the bucket.
+        hash: of the bucket, as the script replies it.
         at: loop time.
     """
 
@@ -32,50 +36,75 @@ class CachedBucket:
 
 
 class BucketCache:
-    """The latest `MAX_BUCKETS` buckets by name, and the bucket hash of each route."""
+    """The latest `MAX_BUCKETS` buckets by name, and the bucket hashes of routes.
+
+    Where a route's channels have hashes of their own, its hash is `EACH_LANE`, and the hashes are those of its lanes.
+    A hash that is empty is unknown; `-` stands for none.
+    """
 
     def __init__(self) -> None:
         self._by_bucket: OrderedDict[str, CachedBucket] = OrderedDict()
         self._hashes: dict[str, str] = {}
-        self._former: dict[str, tuple[str, float]] = {}
+        self._of_lanes: OrderedDict[str, str] = OrderedDict()
+        self._former: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
-    def hash_of(self, route: str) -> str:
-        """Return the last known hash of a route (by name): empty = unknown, `-` = it has none."""
-        return self._hashes.get(route, "")
+    def known_of(self, route: Route) -> str:
+        """Return what `learn_hash` has stored for a route or lane."""
+        known = self._hashes.get(route.name, "")
+        return EACH_LANE + self._of_lanes.get(route.lane, "") if known == EACH_LANE else known
 
-    def learn_hash(self, route: str, known: str, now: float) -> None:
-        """Store the hash of a route; `now` is loop time."""
+    def hash_of(self, route: Route) -> str:
+        """Return the last known hash of a route's bucket."""
+        known = self._hashes.get(route.name, "")
+        return self._of_lanes.get(route.lane, "") if known == EACH_LANE else known
+
+    def learn_hash(self, route: Route, known: str, now: float) -> None:
+        """Store the hash of a route, as the script replies it: after `EACH_LANE` it is that of the lane.
+
+        Args:
+            route: of the call.
+            known: the hash.
+            now: loop time.
+        """
         before = self.hash_of(route)
-        if before not in {"", "-", known}:
-            self._former[route] = before, now
-        self._hashes[route] = known
+        if known.startswith(EACH_LANE):
+            self._hashes[route.name] = EACH_LANE
+            _keep_newest(self._of_lanes, route.lane, known.removeprefix(EACH_LANE))
+        else:
+            self._hashes[route.name] = known
+        if before not in {"", "-", self.hash_of(route)}:
+            name = route.lane if known.startswith(EACH_LANE) else route.name
+            _keep_newest(self._former, name, (before, now))
 
     def former_of(self, route: Route, now: float) -> str:
-        """Return the bucket's name before a recent change of a route's hash; empty without one."""
-        former, since = self._former.get(route.name, ("", 0.0))
+        """Return the bucket's name before a recent change of its hash; empty without one."""
+        name = route.lane if self._hashes.get(route.name) == EACH_LANE else route.name
+        former, since = self._former.get(name, ("", 0.0))
         return f"{former}|{route.major}" if former and now - since < FORMER_S else ""
 
     def bucket_of(self, route: Route, known: str | None = None) -> str:
         """Return the name of a route's bucket, for its last known hash or for the given one."""
-        known = self.hash_of(route.name) if known is None else known
-        return f"{known}|{route.major}" if known not in {"", "-"} else f"?{route.name}|{route.major}"
+        known = self.hash_of(route) if known is None else known.removeprefix(EACH_LANE)
+        return f"?{route.lane}" if known in {"", "-"} else f"{known}|{route.major}"
 
     def names_of(self, route: Route, now: float) -> tuple[str, str, str]:
         """Return `hash_of`, `bucket_of` and `former_of` of a route."""
-        known = self._hashes.get(route.name, "")
+        known = self.hash_of(route)
         bucket = f"?{route.lane}" if known in {"", "-"} else f"{known}|{route.major}"
-        return known, bucket, self.former_of(route, now) if route.name in self._former else ""
+        return known, bucket, self.former_of(route, now) if self._former else ""
 
     def keep(self, bucket: str, cached: CachedBucket) -> None:
         """Store a bucket's newest state; the oldest entry is removed beyond `MAX_BUCKETS`."""
-        self._by_bucket[bucket] = cached
-        self._by_bucket.move_to_end(bucket)
-        if len(self._by_bucket) > MAX_BUCKETS:
-            self._by_bucket.popitem(last=False)
+        _keep_newest(self._by_bucket, bucket, cached)
 
     def forget_hashes(self) -> None:
         """Keep only the hashes of cached buckets: Redis has lost the others, and they are not restored."""
-        self._hashes = {cached.route: cached.hash for cached in self._by_bucket.values()}
+        self._hashes, self._of_lanes = {}, OrderedDict()
+        for cached in self._by_bucket.values():
+            self._hashes[cached.route] = cached.hash
+            if cached.hash.startswith(EACH_LANE):
+                self._hashes[cached.route] = EACH_LANE
+                self._of_lanes[cached.lane] = cached.hash.removeprefix(EACH_LANE)
 
     def newest(self, limit: int) -> Iterator[tuple[str, CachedBucket]]:
         """Yield the most recently updated buckets, the newest first."""
@@ -83,3 +112,10 @@ class BucketCache:
 
     def __iter__(self) -> Iterator[tuple[str, CachedBucket]]:
         return iter(self._by_bucket.items())
+
+
+def _keep_newest(table: OrderedDict[str, Any], name: str, value: Any) -> None:
+    table[name] = value
+    table.move_to_end(name)
+    if len(table) > MAX_BUCKETS:
+        table.popitem(last=False)

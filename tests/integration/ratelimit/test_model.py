@@ -95,7 +95,7 @@ steps = st.one_of(
     *often(14, calls),
     *often(5, st.builds(Pass, durations)),
     *often(3, st.builds(Send, picks)),
-    st.builds(Moves, routes, st.integers(0, len(HASHES) - 1)),
+    st.builds(Moves, routes, st.integers(0, len(HASHES) - 1), st.none() | st.integers(0, 1)),
     st.builds(Bury, st.integers(0, len(WORKERS) - 1)),
     st.one_of(
         st.builds(Pass, st.sampled_from([-SECOND, -20 * SECOND, MINUTE, 11 * MINUTE])),

@@ -5,7 +5,7 @@
 -- one atomic step. Each state (the account's, a lane's, a bucket's) is one packed value: it is read once per call and
 -- written back once at its end.
 --
--- KEYS[1] g       packed  global limit, clock, counters   KEYS[6] routes  hash  route name -> bucket hash, '-' = none
+-- KEYS[1] g       packed  global limit, clock, counters   KEYS[6] routes  hash  see tables.lua
 -- KEYS[2] slots   zset    global slots -> free_at_us      KEYS[7] blocks  hash  name -> 'until_us kind status code'
 -- KEYS[3] paced   zset    the evenly spaced global slots  KEYS[8] gq      zset  permits that lack a global slot only
 -- KEYS[4] held    hash    id -> record of every place and permit

@@ -32,14 +32,33 @@ local function first_of(key)
   return first
 end
 
-local function route_hash(route)
-  if routes[route] == nil then routes[route] = redis.call('HGET', KEYS[6], route) end
-  return routes[route]
+-- KEYS[6]: route name -> bucket hash, '-' = it has none, '*' = each lane has its own; then also lane -> bucket hash. A name
+-- with ' moved' holds the last change of its hash.
+local EACH_LANE = '*'
+
+local function stored_hash(name)
+  if routes[name] == nil then routes[name] = redis.call('HGET', KEYS[6], name) end
+  return routes[name]
 end
 
-local function learn_route(route, hash)
-  routes[route], touched[KEYS[6]] = hash, true
-  redis.call('HSET', KEYS[6], route, hash)
+-- Of very many hashes of lanes, some are forgotten; the next call of such a lane leaves alone.
+local function store_hash(name, hash)
+  local most = 10000
+  routes[name], touched[KEYS[6]] = hash, true
+  if redis.call('HSET', KEYS[6], name, hash) == 0 or redis.call('HLEN', KEYS[6]) < most then return end
+  for _, some in ipairs(redis.call('HRANDFIELD', KEYS[6], 10)) do
+    if some:find('|', 1, true) and some ~= name then redis.call('HDEL', KEYS[6], some) end
+  end
+end
+
+-- The name under which a lane's hash is stored.
+local function hash_name(route, lane_name) return stored_hash(route) == EACH_LANE and lane_name or route end
+
+local function lane_hash(route, lane_name) return stored_hash(hash_name(route, lane_name)) end
+
+-- What a worker stores of it: nothing = unknown
+local function known_hash(route, lane_name)
+  return (stored_hash(route) == EACH_LANE and EACH_LANE or '') .. (lane_hash(route, lane_name) or '')
 end
 
 -- Most accounts have no block at all, so their number is kept.

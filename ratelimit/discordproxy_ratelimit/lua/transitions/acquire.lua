@@ -55,8 +55,8 @@ local function acquire(item, k)
   local id, route, lane_name, bucket_name, o = item[2], item[3], item[4], item[5], item[6]
   local before = read_record(id)
   if before then return repeated(id, before) end
-  local known = route_hash(route)
-  if (known or '') ~= o.hash then return { 'moved', known or '' } end
+  local known = lane_hash(route, lane_name)
+  if (known or '') ~= o.hash then return { 'moved', known_hash(route, lane_name) } end
   local refusal = (o.token and known_refusal('token')) or (o.refusal and known_refusal(o.refusal))
   if refusal then return refusal end
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])

@@ -5,7 +5,10 @@ local function restore(item, k)
   local b = bucket(KEYS[k + 2])
   local limit, remaining, left, rid, leaky, step, period = item[6]:match('^(%d+)|(%d+)|(%d+)|(%d+)|(%d*)|(%d+)|(%d+)$')
   local reset = now + math.max(0, tonumber(left) - item[7])
-  if item[8] ~= '' and not route_hash(item[3]) then learn_route(item[3], item[8]) end
+  local each_lane, hash = item[8]:match('^(%*?)(.*)$')
+  if each_lane ~= '' and not stored_hash(item[3]) then store_hash(item[3], EACH_LANE) end
+  local hash_is_of = hash_name(item[3], item[4])
+  if hash ~= '' and not stored_hash(hash_is_of) then store_hash(hash_is_of, hash) end
   if b.limit and b.rid > tonumber(rid) then return {} end
   local worse = b.limit and b.rid == tonumber(rid)
   b.remaining = worse and math.min(b.remaining, tonumber(remaining)) or tonumber(remaining)

@@ -27,17 +27,20 @@ local function complete(item, k)
   if a.rtt_us > 0 and a.hash and a.rid > 0 then saw_ways(a) end
   a.refused = a.outcome == 'paused' or a.outcome == 'exhausted' or a.outcome == 'global'
   settle(id, l, b, a)
-  local hash = route_hash(route)
+  local hash = lane_hash(route, lane_name)
   if a.hash then
-    hash = learn_hash(route, a)
+    hash = learn_hash(route, lane_name, a, learned ~= b and learned.limit)
     if hash == a.hash or not b.limit then
+      if hash == a.hash and learned ~= b and not learned.limit and b.limit == a.limit then -- it may have a new name only
+        learned.leaky, learned.proven, learned.cautious = b.leaky, b.proven, b.cautious
+      end
       learn(hash == a.hash and learned or b, a)
     else
       roll(b) -- a call granted ahead of the window's end has not done so
       b.remaining, b.reset = math.min(b.remaining, a.remaining), math.max(b.reset, now - a.age_us + a.after_us)
     end
   elseif a.headerless and not hash then
-    learn_route(route, '-')
+    store_hash(hash_name(route, lane_name), '-')
     hash = '-'
   elseif a.outcome ~= 'global' then -- whatever limit refused it, ours may have counted it
     count_unseen(b)
@@ -52,16 +55,18 @@ local function complete(item, k)
     block(a.refusal, now + (a.status == 404 and WEBHOOK_GONE or FORBIDDEN), 'refused', a.status, a.code)
   end
   local target_name = (hash == a.hash) and item[7] or item[5]
-  if hash and hash ~= '-' and target_name:sub(1, #hash + 1) ~= hash .. '|' then return { '', 0, '', hash } end
+  if hash and hash ~= '-' and target_name:sub(1, #hash + 1) ~= hash .. '|' then
+    return { '', 0, '', known_hash(route, lane_name) }
+  end
   local after, other = serve(l, target, target_name, hash == '-')
-  return { bucket_state(target), after and integer(after) or -1, other or '', hash or '' }
+  return { bucket_state(target), after and integer(after) or -1, other or '', known_hash(route, lane_name) }
 end
 
 -- Workers also send this in case something was lost, so the queue is counted anew.
 local function serve_item(item, k)
   local route, lane_name, name, expected = item[3], item[4], item[5], item[6]
-  local hash = route_hash(route) or ''
-  if hash ~= expected then return { '', 0, '', hash } end
+  local hash, known = lane_hash(route, lane_name) or '', known_hash(route, lane_name)
+  if hash ~= expected then return { '', 0, '', known } end
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
   sizes[l.queue] = nil
   if item[7] then inherit(b, KEYS[k + 3]) end
@@ -72,5 +77,5 @@ local function serve_item(item, k)
   elseif record and not record.state then
     after = tonumber(wait_reply(l, b, item[2], record, after)[2])
   end
-  return { '', after and integer(after) or -1, other or '', hash }
+  return { '', after and integer(after) or -1, other or '', known }
 end

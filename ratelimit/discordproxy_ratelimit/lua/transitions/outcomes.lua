@@ -31,19 +31,28 @@ local outcomes = {
 
 -- Discord may give a route another hash at any time; calls sent before that still bring the former one. Two limiters may
 -- also answer on one route in turn: after two returns the route stays where it is for a while, with the worse of both.
-local function learn_hash(route, a)
-  local known, sent = route_hash(route), now - a.age_us - a.rtt_us
+-- A lane that has had its hash before another lane changed that of the route, and still has it, has one of its own.
+-- had: whether the bucket with the answer's hash is known, and is not the one that the call left for
+local function learn_hash(route, lane_name, a, had)
+  local name, sent = hash_name(route, lane_name), now - a.age_us - a.rtt_us
+  local known = stored_hash(name)
   if a.hash == known then return known end
   if known and known ~= '-' then
-    local since, returns, former = (route_hash(route .. ' moved') or ''):match('^(%d+) (%d+) (.*)$')
+    local since, returns, former, by = (stored_hash(name .. ' moved') or ''):match('^(%d+) (%d+) (.*)\n(.*)$')
     since, returns = tonumber(since or 0), tonumber(returns or 0)
     if since <= now and sent < since then return known end
-    local lately = since <= now and now - since < 5 * MINUTE
-    if former == a.hash and lately and returns >= 2 then return known end
-    returns = former == a.hash and lately and returns + 1 or 0
-    learn_route(route .. ' moved', table.concat({ integer(sent), integer(returns), known }, ' '))
+    if had and by and by ~= lane_name then
+      store_hash(route, EACH_LANE)
+      store_hash(by, known)
+      name = lane_name
+    else
+      local lately = since <= now and now - since < 5 * MINUTE
+      if former == a.hash and lately and returns >= 2 then return known end
+      returns = former == a.hash and lately and returns + 1 or 0
+      store_hash(name .. ' moved', table.concat({ integer(sent), integer(returns), known .. '\n' .. lane_name }, ' '))
+    end
   end
-  learn_route(route, a.hash)
+  store_hash(name, a.hash)
   return a.hash
 end
 

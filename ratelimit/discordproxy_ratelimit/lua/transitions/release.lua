@@ -5,7 +5,7 @@
 
 local function release(item, k, record, used)
   if record.state and record.bucket ~= item[5] then
-    return { '', -1, '', route_hash(item[3]) or '', record.bucket }
+    return { '', -1, '', known_hash(item[3], item[4]), record.bucket }
   end
   local id, l, b = item[2], lane(item[4], KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
   if record.state then
@@ -18,14 +18,14 @@ local function release(item, k, record, used)
     drop(l, id, record)
     remove_record(id)
   end
-  local hash = route_hash(item[3]) or ''
+  local hash, known_by_now = lane_hash(item[3], item[4]) or '', known_hash(item[3], item[4])
   local known = (hash == '' or hash == '-') and '?' .. item[3] or hash
-  if item[5]:sub(1, #known + 1) ~= known .. '|' then return { '', 0, '', hash } end
+  if item[5]:sub(1, #known + 1) ~= known .. '|' then return { '', 0, '', known_by_now } end
   local after, other = serve(l, b, item[5], hash == '-')
-  return { '', after and integer(after) or -1, other or '', hash }
+  return { '', after and integer(after) or -1, other or '', known_by_now }
 end
 
-local function nothing(item) return { '', -1, '', route_hash(item[3]) or '' } end
+local function nothing(item) return { '', -1, '', known_hash(item[3], item[4]) } end
 
 -- A place left or a permit never used: nothing is charged. One that its worker lost may have been used.
 local function cancel(item, k)

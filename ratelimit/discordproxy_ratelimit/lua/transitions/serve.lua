@@ -13,7 +13,7 @@ local function earlier_lane(b, l, bucket_name, behind)
   local first = not behind and l.name or nil
   for other, seq in pairs(b.heads) do
     if other ~= l.name then
-      if (route_hash(other:match('^(.*)|')) or '?') ~= bucket_name:match('^(.*)|') then
+      if (lane_hash(other:match('^(.*)|'), other) or '?') ~= bucket_name:match('^(.*)|') then
         b.heads[other] = nil -- its route has moved to another bucket
       elseif (not b.heads[first or ''] or seq < b.heads[first]) and not is_held_back(other) then
         first = other
