@@ -48,6 +48,8 @@ class BucketState(NamedTuple):
     ends: int
     cautious: int | None = None
     moved: int | None = None
+    full: bool | None = None
+    counted: int | None = None
 
 
 def account_state(packed: bytes) -> AccountState:

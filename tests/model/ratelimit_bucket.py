@@ -33,6 +33,8 @@ class Bucket:
     proven: int = 0
     cautious: int | None = None
     moved: int | None = None
+    full: bool = False
+    counted: int | None = None
     heads: dict[str, int] = field(default_factory=dict)
 
     def take_over(self, former: "Bucket") -> None:
@@ -40,10 +42,15 @@ class Bucket:
         self.limit, self.remaining, self.reset, self.rid = former.limit, former.remaining, former.reset, former.rid
         self.leaky, self.step, self.period, self.opened = former.leaky, former.step, former.period, former.opened
         self.proven, self.cautious = former.proven, former.cautious
+        self.full, self.counted = former.full, former.counted
 
     def is_cautious(self, now: int) -> bool:
         """A 429 has contradicted the numbers; until then only the Remaining of the newest answer counts."""
         return now < (self.cautious or 0)
+
+    def is_careful(self, now: int) -> bool:
+        """Its Reset is not known to return all tokens; until it is, only the Remaining of the newest answer counts."""
+        return self.is_cautious(now) or not (self.leaky or self.full)
 
     def grow_cautious(self, now: int) -> None:
         again = self.cautious is not None and now >= self.cautious
@@ -82,8 +89,8 @@ class Bucket:
             return int(infl == 0), None
         if self.is_tried() and infl >= max(1, self.proven // 2):
             return 0, None
-        if self.is_cautious(now):
-            if infl >= FEW_IN_FLIGHT:
+        if self.is_careful(now):
+            if self.is_cautious(now) and infl >= FEW_IN_FLIGHT:
                 return 0, None
             free = max(self.remaining, 1) if infl == 0 and now >= self.reset else self.remaining - infl
             return (free, None) if free >= 1 else (0, self.reset if infl == 0 else None)
@@ -113,7 +120,7 @@ class Bucket:
 
     def roll(self, now: int) -> None:
         """A window whose end has passed is over; only an answer tells when the next one ends."""
-        if self.limit is not None and not self.leaky and not self.is_cautious(now) and 0 < self.reset <= now:
+        if self.limit is not None and not self.leaky and not self.is_careful(now) and 0 < self.reset <= now:
             self.remaining, self.reset, self.opened = self.limit, 0, now
 
     def count_unseen(self, now: int) -> None:
@@ -125,14 +132,16 @@ class Bucket:
             return
         self.roll(now)
         self.remaining = max(0, self.remaining - 1)
-        self.reset = self.reset or now + (self.period or 5 * SECOND)
+        if not self.reset or (self.is_careful(now) and now >= self.reset):
+            self.reset = now + (self.period or 5 * SECOND)
 
     def learn(self, now: int, answer: dict[str, Any], sure_latency: float) -> None:
         """Apply an answer unless it belongs to an earlier window."""
+        answered = now - answer["age_us"]
         limit, remaining, rid, after = (answer[name] for name in ("limit", "remaining", "rid", "after_us"))
-        reset, moved = now - answer["age_us"] + after + GUARD_US - sure_latency, self.limit != limit
+        reset, moved = answered + after + GUARD_US - sure_latency, self.limit != limit
         vague = rid == 0
-        rid = (now - answer["age_us"] + after) // 1000 if vague else rid
+        rid = (answered + after) // 1000 if vague else rid
         used = max(1, limit - remaining)
         least, most = max(1, (after - 500) / used), max(1, after / (used - 1) if used > 1 else after + 500)
         if self.limit is not None and rid < self.rid - SAME_RESET_MS and not vague:
@@ -142,25 +151,33 @@ class Bucket:
             still_open = rid - after / 1000 < self.rid
             if self.limit is None:
                 self.opened = now
-            elif still_open and not moved and not vague and (rid - self.rid) * 1000 >= least / 2:
-                self.leaky = True
+            elif not moved:
+                by_us = (rid - self.rid) * 1000
+                by_a_step = max(self.step or 0, least) - GUARD_US <= by_us <= most + GUARD_US
+                if still_open and not vague and by_a_step:
+                    self.leaky = True
+                ago = math.inf if self.counted is None else answered - self.counted
+                self.full = self.full or (remaining == limit - 1 and ago < (self.period or 0) - GUARD_US)
             self.remaining, self.reset, self.rid = remaining, reset, rid
         else:
             self._learn_more(remaining, reset, after, vague=vague)
         if moved and self.limit is not None:
             self.moved = now
         if moved:
-            self.limit, self.step, self.period = limit, None, None
+            self.limit, self.step, self.period, self.full = limit, None, None, False
         self.step = min(max(self.step or least, least), most)
         if not self.leaky:
             self.period = max(self.period or 1, after)
+        if answer["outcome"] not in ("paused", "exhausted", "global"):
+            self.counted = max(self.counted or 0, answered - answer["rtt_us"])
 
     def _learn_more(self, remaining: int, reset: float, after: int, *, vague: bool) -> None:
         """The same window once more: numbers only get worse, and an end that does not move is a fixed window's."""
         if self.leaky and self.limit > 1 and after > 0 and not vague:
             self.leaky, self.remaining = False, min(remaining, self.remaining)
         if self.reset > 0:
-            self.remaining, self.reset = min(self.remaining, remaining), min(self.reset, reset)
+            self.remaining = min(self.remaining, remaining)
+            self.reset = max(self.reset, reset) if vague else min(self.reset, reset)
             self.leaky = self.leaky if vague else bool(self.leaky)
 
     def exhaust(self, now: int, retry_us: int, *, leaks_indeed: bool) -> None:
@@ -171,7 +188,7 @@ class Bucket:
         elif leaks_indeed and self.leaky and not self.is_cautious(now):
             self.reset = max(self.reset, back + (self.limit - 1) * self.step)
         else:
-            self.remaining, self.reset = 0, max(self.reset, back)
+            self.remaining, self.reset, self.full = 0, max(self.reset, back), False
             if not leaks_indeed and self.limit > 1:
                 self.grow_cautious(now)
 

@@ -462,7 +462,8 @@ class Model:
             another = self.bucket(learned) if learned != bucket else None
             if self._learned_hash(lane, a, had=another is not None and another.limit is not None) == a["hash"]:
                 if another and another.limit is None and b.limit == a["limit"]:
-                    another.leaky, another.proven, another.cautious = b.leaky, b.proven, b.cautious
+                    another.leaky, another.full = b.leaky, b.full
+                    another.proven, another.cautious = b.proven, b.cautious
                 self.bucket(learned).learn(self.now, a, self.globally.sure_latency())
             elif b.limit is None:
                 b.learn(self.now, a, self.globally.sure_latency())

@@ -1,16 +1,13 @@
 """All workers behave like one well-paced client: no avoidable 429, no idle capacity, calls in order."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
-from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.route import Route
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import fleet, send_in_turn
-from strategies.discord_limits import FakeDiscord, around, message_in, role_in
+from strategies.discord_limits import FakeDiscord, WithoutReset, around, message_in, role_in
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
 JITTER = {
@@ -192,13 +189,6 @@ def test_answers_without_reset(valkey, kind, limit, jitter):
     elapsed_s = run(story(), clock)
     assert discord.too_many == []
     assert elapsed_s <= (40 / limit[0] + 1) * (limit[1] + 0.3) + 20
-
-
-class WithoutReset(FakeDiscord):
-    """Sends no X-RateLimit-Reset."""
-
-    async def request(self, route: Route, label: object = None) -> Answer:
-        return replace(await super().request(route, label), reset_ms=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,7 +5,7 @@ import random
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from discordproxy_ratelimit.headers import Answer
@@ -138,3 +138,10 @@ class FakeDiscord:
             retry_after_s=None if decision.allowed else decision.retry_after,
             scope="" if decision.allowed else "user",
         )
+
+
+class WithoutReset(FakeDiscord):
+    """Sends no X-RateLimit-Reset."""
+
+    async def request(self, route: Route, label: object = None) -> Answer:
+        return replace(await super().request(route, label), reset_ms=0)

@@ -41,17 +41,19 @@ local function count_unseen(b)
     return
   end
   roll(b)
+  local alone = is_careful(b) and now >= b.reset -- it began a window, of which nothing is known
   b.remaining = math.max(0, b.remaining - 1)
-  if b.reset == 0 then b.reset = now + (b.period or 5 * SECOND) end
+  if alone or b.reset == 0 then b.reset = now + (b.period or 5 * SECOND) end
 end
 
 -- a: limit, remaining, rid (ms, 0 without), after_us (until all tokens are back), age_us (since the answer arrived)
 -- Without Discord's Reset, no two answers can show that a bucket leaks: the safe reading stays.
 local function learn(b, a)
+  local answered = now - a.age_us
   local after, old, rid = a.after_us, b.rid, a.rid
   local vague = rid == 0
-  if vague then rid = math.floor((now - a.age_us + after) / 1000) end
-  local reset = now - a.age_us + after + GUARD - sure_latency()
+  if vague then rid = math.floor((answered + after) / 1000) end
+  local reset = answered + after + GUARD - sure_latency()
   local used = math.max(1, a.limit - a.remaining)
   local least = math.max(1, (after - 500) / used)
   local most = math.max(1, used > 1 and after / (used - 1) or after + 500) -- 0 would never give a token back
@@ -60,30 +62,38 @@ local function learn(b, a)
     b.remaining, b.reset, b.rid, b.opened = a.remaining, reset, rid, now
   elseif rid > old + (vague and VAGUE_MS or SAME_RESET_MS) or (vague and b.reset == 0) then
     local old_passed = rid - after / 1000 >= old
-    if not vague and not old_passed and not limit_moved and (rid - old) * 1000 >= least / 2 then b.leaky = '1' end
+    local moved = (rid - old) * 1000
+    local by_a_step = moved >= math.max(b.step or 0, least) - GUARD and moved <= most + GUARD
+    if not vague and not old_passed and not limit_moved and by_a_step then b.leaky = '1' end
+    if not limit_moved and a.remaining == a.limit - 1 and b.counted and answered - b.counted < (b.period or 0) - GUARD then
+      b.full = true -- a call that left less than a period ago does not count any more
+    end
     b.remaining, b.reset, b.rid = a.remaining, reset, rid
   elseif vague or rid >= old - SAME_RESET_MS then
     if not vague and b.leaky == '1' and b.limit > 1 and after > 0 then
       b.leaky, b.remaining = '0', math.min(a.remaining, b.remaining)
     end
     if b.reset > 0 then
-      b.remaining, b.reset = math.min(b.remaining, a.remaining), math.min(b.reset, reset)
+      b.remaining = math.min(b.remaining, a.remaining)
+      b.reset = vague and math.max(b.reset, reset) or math.min(b.reset, reset)
       if not vague and not b.leaky then b.leaky = '0' end
     end
   else
     return -- an answer of an earlier window, late
   end
   if limit_moved and b.limit then b.moved = now end
-  if limit_moved then b.limit, b.step, b.period = a.limit, nil, nil end
+  if limit_moved then b.limit, b.step, b.period, b.full = a.limit, nil, nil, nil end
   b.step = math.min(math.max(b.step or least, least), most)
   if b.leaky ~= '1' then b.period = math.max(b.period or 1, after) end
+  if not a.refused then b.counted = math.max(b.counted or 0, answered - a.rtt_us) end
 end
 
 -- A bucket under a new name inherits the state of the former one: Discord may have changed only the name.
 local function inherit(b, former_key)
   if b.limit then return end
   local former = bucket(former_key)
-  for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened', 'proven', 'cautious' }) do
+  for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened', 'proven', 'cautious',
+    'full', 'counted' }) do
     b[name] = former[name]
   end
 end
@@ -98,7 +108,7 @@ local function exhaust(b, a)
   elseif leaks_indeed and leaks(b) then
     b.reset = math.max(b.reset, now + retry_us + GUARD + (b.limit - 1) * b.step)
   else
-    b.remaining, b.reset = 0, math.max(b.reset, now + retry_us + GUARD)
+    b.remaining, b.reset, b.full = 0, math.max(b.reset, now + retry_us + GUARD), nil
     if not leaks_indeed and b.limit > 1 then grow_cautious(b) end
   end
 end

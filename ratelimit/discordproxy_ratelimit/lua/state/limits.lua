@@ -5,15 +5,20 @@
 -- the same calls. So a burst grows by half with each answer, and a 429 concerns few calls.
 local LARGE = 10
 
+-- Reset need not be the time at which all tokens are back: it may be that of the next token only, or of the oldest call.
+-- Until an answer shows it (`full`, see learn.lua), or that the bucket leaks, a bucket is careful: calls leave only as far
+-- as the Remaining of the newest answer covers them, and after its Reset one call alone, whose answer shows what is left. No
+-- limiter refuses calls that leave in this way.
+
 -- A 429 of the bucket itself proves that its numbers mean something else than assumed, or that others use it. For a while
--- it is then cautious: calls leave only as far as the Remaining of the newest answer covers them, and after its Reset one
--- call alone, whose answer shows what is left. No limiter refuses calls that leave in this way. Afterwards the bucket is
--- tried like a large one, so that a second surprise is a 429 or two; then it is cautious for longer.
+-- it is then cautious: careful, with few calls in flight. Afterwards the bucket is tried like a large one, so that a second
+-- surprise is a 429 or two; then it is cautious for longer.
 local CAUTION, MORE_CAUTION = 10 * MINUTE, 60 * MINUTE
 local FEW_IN_FLIGHT = 4
 
 local function is_cautious(b) return now < (b.cautious or 0) end
 local function leaks(b) return b.leaky == '1' and not is_cautious(b) end
+local function is_careful(b) return is_cautious(b) or not (b.leaky == '1' or b.full) end
 
 local function grow_cautious(b)
   local again = b.cautious and now >= b.cautious
@@ -39,8 +44,8 @@ local function available(b, l)
   local infl = math.max(b.infl, l.infl) -- after a bucket has changed its name, the lane's calls in flight are in both
   if not b.limit then return (infl == 0) and 1 or 0, nil end
   if grows(b, infl) then return 0, nil end
-  if is_cautious(b) then
-    if infl >= FEW_IN_FLIGHT then return 0, nil end
+  if is_careful(b) then
+    if is_cautious(b) and infl >= FEW_IN_FLIGHT then return 0, nil end
     local free = (infl == 0 and now >= b.reset) and math.max(1, b.remaining) or b.remaining - infl
     if free >= 1 then return free end
     return 0, infl == 0 and b.reset or nil
@@ -71,7 +76,7 @@ end
 
 -- A window whose end has passed is over: the next one is full, and only an answer shows when it ends.
 local function roll(b)
-  if b.limit and b.leaky ~= '1' and not is_cautious(b) and b.reset > 0 and now >= b.reset then
+  if b.limit and b.leaky ~= '1' and not is_careful(b) and b.reset > 0 and now >= b.reset then
     b.remaining, b.reset, b.opened = b.limit, 0, now
   end
 end

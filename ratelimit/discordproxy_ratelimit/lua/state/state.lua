@@ -4,22 +4,23 @@
 -- rid (Discord's Reset in ms: identity and order, never a clock), leaky ('1', '0' or nil = not known), step (us per
 -- token of a leaky one), period (us of a fixed window), opened (us), infl (sent or about to be, not answered), heads,
 -- proven (calls that a large one has let pass), ends (when its key expires), cautious (until when, us; 0 = no more, nil =
--- never; see limits.lua), moved (when its limit last changed, us). Packed in the order of `save_bucket`.
+-- never; see limits.lua), moved (when its limit last changed, us), full (whether its Reset has been seen to return all
+-- tokens), counted (a lower bound of the instant at which Discord counted the newest call, us). Packed in the order of `save_bucket`.
 
 local function bucket(key)
   local b = buckets[key]
   if b then return b end
   local packed = redis.call('GET', key)
   local life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven, ends, cautious,
-    moved
+    moved, full, counted
   if packed then
     life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven, ends, cautious,
-      moved = cmsgpack.unpack(packed)
+      moved, full, counted = cmsgpack.unpack(packed)
   end
   if life == run then
     b = { key = key, packed = packed, infl = infl, heads = heads, limit = limit, remaining = remaining, reset = reset,
       rid = rid, leaky = leaky, step = step, period = period, opened = opened, proven = proven, ends = ends,
-      cautious = cautious, moved = moved }
+      cautious = cautious, moved = moved, full = full, counted = counted }
   else
     b = { key = key, packed = packed, infl = 0, heads = {}, ends = 0 }
   end
@@ -38,7 +39,7 @@ local function save_bucket(b)
     ttl = math.floor((b.ends - now) / 1000)
   end
   local packed = cmsgpack.pack(run, b.infl, b.heads, b.limit, b.remaining, whole(b.reset), b.rid, b.leaky,
-    whole(b.step), whole(b.period), b.opened, b.proven, b.ends, b.cautious, b.moved)
+    whole(b.step), whole(b.period), b.opened, b.proven, b.ends, b.cautious, b.moved, b.full, b.counted)
   if packed ~= b.packed then store(b.key, packed, ttl) end
 end
 

@@ -32,7 +32,7 @@ local function complete(item, k)
     hash = learn_hash(route, lane_name, a, learned ~= b and learned.limit)
     if hash == a.hash or not b.limit then
       if hash == a.hash and learned ~= b and not learned.limit and b.limit == a.limit then -- it may have a new name only
-        learned.leaky, learned.proven, learned.cautious = b.leaky, b.proven, b.cautious
+        learned.leaky, learned.proven, learned.cautious, learned.full = b.leaky, b.proven, b.cautious, b.full
       end
       learn(hash == a.hash and learned or b, a)
     else
