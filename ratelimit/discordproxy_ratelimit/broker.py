@@ -279,14 +279,14 @@ class Broker:
             except Exception as error:  # noqa: BLE001 - the next hint may be valid
                 log.warning("A hint of another worker is invalid (%s)", type(error).__name__)
 
-    def _on_hint(self, key: str, kind: str, permit_id: str, number: int, bucket: str = "") -> None:
+    def _on_hint(self, key: str, kind: str, permit_id: str, number: int, *rest: str) -> None:
         if kind == "C":
             if key == self._circuit.name:
                 self._circuit.on_change(number)
             return
         for account in self._accounts.values():
             if key == account.key:
-                account.on_hint(kind, permit_id, number, bucket)
+                account.on_hint(kind, permit_id, number, *rest)
 
     def link_up(self, *, other_server: bool) -> None:
         """Request all places again when Redis is available; restore the state of a server that has lost it."""

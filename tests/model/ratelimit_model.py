@@ -133,7 +133,7 @@ class Model:
 
     # From the head of a lane to a permit
 
-    def _deliver(self, record: Record, start: float) -> None:
+    def _deliver(self, record: Record, start: float | None) -> None:
         record.state, record.start = "granted", start
         self._grant(record)
 
@@ -141,11 +141,20 @@ class Model:
         if record.worker == self.me:
             self._tell_again(record)
         else:
-            delay = round(record.start - self.now)
-            self.hints.append((record.worker, ["G", record.id, str(delay), record.bucket]))
+            delay, known = self._delay(record), [] if record.start is not None else [self.known_of(record.lane)]
+            self.hints.append((record.worker, ["G", record.id, delay, record.bucket, *known]))
 
     def _tell_again(self, record: Record) -> None:
-        self.grants.append((record.id, max(0, round(record.start - self.now)), record.bucket))
+        known = "" if record.start is not None else self.known_of(record.lane)
+        self.grants.append((record.id, int(self._delay(record)), record.bucket, known))
+
+    def _delay(self, record: Record) -> int | str:
+        """0 for an outdated permit, which has no start; numbers that may be large are texts."""
+        return 0 if record.start is None else str(max(0, round(record.start - self.now)))
+
+    def _is_outdated(self, record: Record) -> bool:
+        """The call waits for a slot with the admission of a bucket that is no longer its route's."""
+        return self.hash_of(record.lane) not in ("", "-", record.bucket.rpartition("|")[0])
 
     def _take_slot(self, record: Record) -> tuple[bool, float | None]:
         blocked = max(self.globally.blocked, self.recover)
@@ -222,6 +231,10 @@ class Model:
     def _pump(self) -> tuple[int | None, bool]:
         """Hand out the global slots there are. Returns us until the next one, and whether it is for the caller."""
         for record in self.waiting_for_a_slot():
+            if self._is_outdated(record):
+                self.stirred = True
+                self._deliver(record, None)
+                continue
             taken, at = self._take_slot(record)
             if not taken:
                 after = round(SECOND / 10 if at is None else max(0, at - self.now))
@@ -330,13 +343,17 @@ class Model:
     # Acquire
 
     def _a(self, record_id: str, route: str, lane: str, bucket: str, o: dict[str, Any]) -> list[Any]:
-        before = self.record(record_id)
-        if before:
+        before, seq = self.record(record_id), o.get("seq")
+        outdated = before and before.state == "granted" and before.start is None and before.bucket == o.get("again")
+        if before and not outdated:
             return self._repeated(before)
         if self.hash_of(lane) != o["hash"]:
             return ["moved", self.known_of(lane)]
         if refusal := self._known_refusal(o):
             return refusal
+        if before:
+            self._settle(record_id, None)
+            seq, o = before.seq, o | {"returned": True, "turn": before.score}
         self._inherit(bucket, o.get("former", ""))
         at = self._soonest(lane, bucket, o)
         if at > self.now + o["left_us"]:
@@ -346,9 +363,9 @@ class Model:
         if single:
             self.globally.saw_single(self.now, o["app"])
         flags = {name: o.get(name, False) for name in ("ordered", "exempt", "returned", "restored")}
-        record = Record(record_id, self.me, route, lane, bucket, o.get("seq") or self._next_seq(), **flags)
+        record = Record(record_id, self.me, route, lane, bucket, seq or self._next_seq(), **flags)
         record.app, record.weight, record.priority = o["app"], o["weight"], o["priority"]
-        record.deadline = self.now + o["left_us"]
+        record.deadline, record.early_turn = self.now + o["left_us"], o.get("turn")
         few = self._has_few(o, math.inf if o["priority"] == "high" else FEW)
         return self._placed(record, alone=not self.waiting(lane), single=single, few=few)
 
@@ -361,7 +378,7 @@ class Model:
             self._to_global(record, self.now)
         else:
             few = few or self._is_behind_other_app(record)
-            record.early_turn = self.line.turn(record) if few else None
+            record.early_turn = self.line.turn(record) if few else record.early_turn
             self.lane(lane).place(record, single=single)
             after, _ = self._serve(lane, bucket)
         if record.state != "waiting":

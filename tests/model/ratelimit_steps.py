@@ -50,6 +50,13 @@ class Repeat:
 
 
 @dataclass(frozen=True)
+class Again:
+    """A permit is requested again: it was granted in a bucket that is no longer its route's."""
+
+    pick: int
+
+
+@dataclass(frozen=True)
 class Returned:
     """The repeat of a request that got a 429, or a place taken anew after a restart."""
 

@@ -6,11 +6,13 @@ from model.ratelimit_bucket import MINUTE, SECOND
 from model.ratelimit_steps import (
     Acquire,
     Adopt,
+    Again,
     Call,
     Cancel,
     Complete,
     Moves,
     Pass,
+    Repeat,
     Restart,
     Restore,
     Says,
@@ -83,6 +85,23 @@ STORIES: dict[str, tuple[Any, ...]] = {
         Restart(stale=False),
         call(Restore(1)),
         call(Restore(2), Acquire(0, 0)),
+    ),
+    "the hash of calls that wait for a slot becomes known": (
+        *[call(Acquire(2, flags=("exempt",)))] * 2,
+        call(Acquire(0, 0), Acquire(1, 1), Acquire(2, 1)),
+        call(*[Acquire(route, major) for route in (0, 1) for major in (0, 1)], *[Acquire(0, 0)] * 2),
+        call(*[Acquire(route, major) for route in (0, 1) for major in (0, 1)], worker=1),
+        *[
+            step
+            for _ in range(3)
+            for step in (
+                call(*[Complete(pick) for pick in range(8)]),
+                Pass(SECOND),
+                call(Sign("n")),
+                call(*[Again(pick) for pick in range(8)], *[Repeat(pick) for pick in range(8)]),
+                call(*[Serve(pick) for pick in range(8)], *[Again(pick) for pick in range(8)], worker=1),
+            )
+        ],
     ),
     "answers come without Reset": (
         call(Acquire(0)),

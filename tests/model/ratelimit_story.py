@@ -18,6 +18,7 @@ from model.ratelimit_model import Model
 from model.ratelimit_steps import (
     Acquire,
     Adopt,
+    Again,
     Bury,
     Cancel,
     Complete,
@@ -80,6 +81,8 @@ def _other_bucket(item: list[Any]) -> str:
     match item:
         case ["c", _, _, _, _, _, learned]:
             return learned
+        case ["a", _, _, _, _, {"again": bucket}]:
+            return bucket
         case ["a", _, _, _, _, {"former": former}] | ["s", _, _, _, _, _, former]:
             return former
     return ""
@@ -163,6 +166,10 @@ class Story:
         record = self.picked(step.pick)
         return record and self._place_again(record, record.id, {})
 
+    def _again(self, step: Again) -> list[Any] | None:
+        record = self.picked(step.pick)
+        return record and self._place_again(record, record.id, {"again": record.bucket, "seq": record.seq})
+
     def _returned(self, step: Returned) -> list[Any] | None:
         record = self.picked(step.pick, ended=True)
         if record is None:
@@ -186,8 +193,8 @@ class Story:
 
     def _complete(self, step: Complete) -> list[Any] | None:
         record = self.picked(step.pick, ended=True)
-        if record is None or record.state in ("waiting", "global"):
-            return None
+        if record is None or record.state in ("waiting", "global") or record.start is None:
+            return None  # with an outdated permit nothing was sent
         self._send(Send(self.model.records.index(record) if record in self.model.records else 0))
         if step.says is None and record.id not in self.answers:
             return None

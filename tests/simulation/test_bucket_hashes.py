@@ -6,8 +6,8 @@ import itertools
 import pytest
 
 from discordproxy_ratelimit.redis.batch import MAX_DELAY_S
-from discordproxy_ratelimit.route import route_of
-from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
+from discordproxy_ratelimit.route import Route, route_of
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import fleet, send_in_turn
 from processes.redis_servers import blocking
@@ -101,6 +101,43 @@ def test_a_new_hash_delays_no_channel(valkey, workers):
             return clock.now - began
 
     assert run(story(), clock) <= 16.5  # four windows
+    assert discord.too_many == []
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_calls_that_waited_for_the_global_limit_while_their_hash_became_known(valkey, kind, workers):
+    """Reactions are added and removed in one bucket; calls of both routes wait for a slot at the first response."""
+    clock = VirtualClock()
+    discord = FakeDiscord(
+        hash_of=lambda route: "messages" if route.ordered else "reactions",
+        limiter=lambda _: KINDS[kind](1, 0.25),
+        latency=around(0.1, 0.05),
+        global_limit=GlobalLimit(50, "sliding"),
+    )
+
+    def reaction(method: str, channel: int) -> Route:
+        template = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji_id}/@me"
+        return route_of(method, template, {"channel_id": str(channel)})
+
+    async def story() -> float:
+        async with fleet(valkey, discord, workers, clock=clock) as workers_:
+            await workers_.send(0, message_in(1))
+            await asyncio.sleep(1.5)  # until its slot is free
+            began = clock.now
+            first = [
+                reaction("PUT", 1000),
+                reaction("DELETE", 1001),
+                *(message_in(number) for number in range(2000, 2060)),
+            ]
+            rest = [reaction(method, channel) for channel in range(100) for method in ("PUT", "DELETE")]
+            sending = asyncio.create_task(send_in_turn(workers_, [(route, None) for route in first]))
+            await asyncio.sleep(0.01)  # all slots are taken, and no response has come
+            assert await send_in_turn(workers_, [(route, None) for route in rest + rest]) == [200] * 400
+            assert await sending == [200] * 62
+            return clock.now - began
+
+    assert run(story(), clock) <= 12.0
     assert discord.too_many == []
 
 

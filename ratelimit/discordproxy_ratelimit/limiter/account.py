@@ -64,7 +64,12 @@ class Account:
             link, store, self._batch, self._buckets, decisions, lease_s=lease_s, on_wait=self._announce_wait
         )
         self._lanes = self._dispatcher.lanes
-        self._hints = Hints(self._lanes, self._batch, self._on_unknown_grant)
+        self._hints = Hints(
+            self._lanes,
+            self._batch,
+            on_unknown_grant=self._on_unknown_grant,
+            on_outdated_grant=self._dispatcher.place_again,
+        )
         self._contention = Contention(link, f"{store.channels}all", self.key)
         self._reaper = Reaper(store, self._dispatcher, self._batch, worker=worker, not_held=self._not_held)
         self._heartbeat = Heartbeat(
@@ -183,13 +188,13 @@ class Account:
     def _announce_wait(self, waiter: Waiter) -> None:
         self._contention.wait_began(waiter.route, self._buckets.bucket_of(waiter.route), self._permits.values())
 
-    def on_hint(self, kind: str, subject: str, number: int, bucket: str = "") -> None:
+    def on_hint(self, kind: str, subject: str, number: int, *rest: str) -> None:
         """Follow a hint of another worker."""
         if kind == "W":
-            self._contention.on_wait(subject, bucket)
+            self._contention.on_wait(subject, *rest)
             self._batch.send_now()
         else:
-            self._hints.on_hint(kind, subject, number, bucket)
+            self._hints.on_hint(kind, subject, number, *rest)
 
     def _not_held(self, ids: list[str]) -> set[str]:
         """Return the places and permits that no call of this worker holds or is about to end."""

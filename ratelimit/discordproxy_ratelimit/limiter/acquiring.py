@@ -82,6 +82,12 @@ class Dispatcher:
             waiter.tries = 0
             self._place(waiter)
 
+    def place_again(self, waiter: Waiter, bucket: str, known: str) -> None:
+        """Request a permit anew whose bucket is no longer its route's; `known` is the hash by now."""
+        self._buckets.learn_hash(waiter.route, known, self._loop.time())
+        waiter.outdated = bucket
+        self.place(waiter)
+
     def _place(self, waiter: Waiter) -> None:
         waiter.tries += 1
         if waiter.tries > MAX_TRIES:
@@ -96,10 +102,14 @@ class Dispatcher:
     def _request_place(self, waiter: Waiter) -> None:
         now, route = self._loop.time(), waiter.route
         known, bucket, former = self._buckets.names_of(route, now)
+        former = waiter.outdated or former
+        options = options_of(waiter, known, former, now)
+        if waiter.outdated:
+            options["again"] = waiter.outdated
         waiter.item = BatchItem(
-            ["a", waiter.id, route.name, route.lane, bucket, options_of(waiter, known, former, now)],
+            ["a", waiter.id, route.name, route.lane, bucket, options],
             self._store.keys(route.lane, bucket, former),
-            partial(self._on_placed, waiter),
+            partial(self._on_placed, waiter, waiter.outdated),
             partial(self._on_not_placed, waiter),
         )
         self._batch.add(waiter.item, hurry=True, urgent=waiter.caller.priority == "high")
@@ -115,7 +125,7 @@ class Dispatcher:
         if not waiter.grant.done():
             self._request_place(waiter)
 
-    def _on_placed(self, waiter: Waiter, reply: list[Any]) -> None:
+    def _on_placed(self, waiter: Waiter, outdated: str, reply: list[Any]) -> None:
         waiter.item = None
         outcome = reply[0]
         if outcome == "moved":
@@ -123,7 +133,10 @@ class Dispatcher:
             if not waiter.grant.done():
                 self._place(waiter)
             return
-        waiter.placed = True
+        if waiter.outdated != outdated and not waiter.grant.done():  # the hint of its grant was faster than this reply
+            self._place(waiter)
+            return
+        waiter.placed, waiter.outdated = True, ""
         if outcome in {"refused", "known"}:
             waiter.fail(self._refusal(reply))
             return

@@ -7,7 +7,7 @@ import orjson
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.limiter.store import ScriptReply
-from discordproxy_ratelimit.limiter.wait_queue import WaitQueue
+from discordproxy_ratelimit.limiter.wait_queue import Waiter, WaitQueue
 from discordproxy_ratelimit.permit import Permit
 from discordproxy_ratelimit.process.tasks import Timer
 from discordproxy_ratelimit.redis.batch import ScriptBatch
@@ -39,28 +39,37 @@ class Hints:
         lanes: the calls that wait.
         batch: makes a call when a global slot is free.
         on_unknown_grant: called with the id of a permit that no call waits for.
+        on_outdated_grant: called with a call, the bucket of its permit, and the hash that its route has by now.
     """
 
-    def __init__(self, lanes: WaitQueue, batch: ScriptBatch, on_unknown_grant: Callable[[str], None]) -> None:
-        self._lanes, self._batch, self._on_unknown_grant = lanes, batch, on_unknown_grant
+    def __init__(
+        self,
+        lanes: WaitQueue,
+        batch: ScriptBatch,
+        *,
+        on_unknown_grant: Callable[[str], None],
+        on_outdated_grant: Callable[[Waiter, str, str], None],
+    ) -> None:
+        self._lanes, self._batch = lanes, batch
+        self._on_unknown_grant, self._on_outdated_grant = on_unknown_grant, on_outdated_grant
         self._loop = asyncio.get_running_loop()
         self._slot: Timer | None = None
         self.held_until = 0.0
 
     def follow(self, call: ScriptReply) -> None:
         """Process the parts of a script call's reply that do not belong to single items."""
-        for permit_id, delay_us, bucket in call.grants:
-            self._on_grant(permit_id, delay_us, bucket)
+        for grant in call.grants:
+            self._on_grant(*grant)
         if self._slot:
             self.close()
         if call.pump_after_us is not None and (call.pump_is_ours or self._lanes):
             self._ask_in(call.pump_after_us / 1e6 + (SLOT_DELAY_S if call.pump_is_ours else NOT_OURS_S))
 
-    def on_hint(self, kind: str, subject: str, number: int, bucket: str = "") -> None:
+    def on_hint(self, kind: str, subject: str, number: int, *rest: str) -> None:
         """Process a hint of another worker; `lua/transitions/grant.lua` and `serve.lua` describe its kinds."""
         match kind:
             case "G":
-                self._on_grant(subject, number, bucket)
+                self._on_grant(subject, number, *rest)
                 self._postpone_slot()
             case "S":  # the head of a lane is this worker's and has a start time
                 self._lanes.serve_in(subject, number / 1e6)
@@ -73,11 +82,13 @@ class Hints:
         """Hold all requests back until a global 429 ends."""
         self.held_until = max(self.held_until, self._loop.time() + seconds)
 
-    def _on_grant(self, permit_id: str, delay_us: int, bucket: str) -> None:
+    def _on_grant(self, permit_id: str, delay_us: int, bucket: str, known: str = "") -> None:
         """Grant a permit to the call that waits for it."""
         waiter = self._lanes.get(permit_id)
         if waiter is None:
             self._on_unknown_grant(permit_id)
+        elif known and not waiter.grant.done():
+            self._on_outdated_grant(waiter, bucket, known)
         elif not waiter.grant.done():
             waiter.accept(bucket, self._loop.time() + delay_us / 1e6)
 

@@ -30,7 +30,8 @@ class ScriptReply:
 
     Attributes:
         replies: one per item.
-        grants: (permit id, delay in us, bucket name) for this worker.
+        grants: (permit id, delay in us, bucket name, hash) for this worker. With a hash, that bucket is no longer the
+            route's, and the permit must be requested again.
         pump_after_us: when the next global slot gets free while a call waits for it.
         pump_is_ours: whether it will go to this worker.
         dead: a worker whose lease has ended, or empty. This worker reaps it; others get it after a second.
@@ -40,7 +41,7 @@ class ScriptReply:
     """
 
     replies: list[list[Any]]
-    grants: list[tuple[str, int, str]]
+    grants: list[tuple[str, int, str, str]]
     pump_after_us: int | None
     pump_is_ours: bool
     dead: str
@@ -105,7 +106,10 @@ class Store:
         replies, grants, pump, own, dead, published, was_expired, next_dead = reply
         return ScriptReply(
             [[value.decode() if isinstance(value, bytes) else value for value in one] for one in replies],
-            [(permit_id.decode(), int(delay_us), bucket.decode()) for _, permit_id, delay_us, bucket in grants],
+            [
+                (permit_id.decode(), int(delay_us), bucket.decode(), known[0].decode() if known else "")
+                for _, permit_id, delay_us, bucket, *known in grants
+            ],
             int(pump) if pump else None,
             own == 1,
             _text(dead),

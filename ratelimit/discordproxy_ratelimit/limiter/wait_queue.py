@@ -54,6 +54,7 @@ class Waiter:
         task: waits for Redis to request the place, and ends with the waiter.
         expires_at: loop time at which the call is refused.
         bucket: the bucket that the grant is charged to.
+        outdated: the bucket of a permit that must be requested again, since it is no longer the route's.
         start_at: loop time from which on the request may leave, once granted.
     """
 
@@ -74,6 +75,7 @@ class Waiter:
     task: asyncio.Task[None] | None = None
     expires_at: float = float("inf")
     bucket: str = ""
+    outdated: str = ""
     start_at: float = 0.0
 
     def accept(self, bucket: str, start_at: float) -> None:

@@ -14,6 +14,7 @@ from model.ratelimit_bucket import MINUTE, SECOND
 from model.ratelimit_steps import (
     Acquire,
     Adopt,
+    Again,
     Bury,
     Call,
     Cancel,
@@ -86,6 +87,7 @@ items = st.one_of(
     st.builds(Cancel, picks),
     st.builds(Returned, picks, st.sampled_from(["returned", "restored"])),
     st.builds(Repeat, picks),
+    st.builds(Again, picks),
     st.builds(Restore, picks, durations),
     st.builds(Adopt, routes, st.integers(0, 1), st.booleans()),
     st.builds(Sign, st.sampled_from("nnnng")),

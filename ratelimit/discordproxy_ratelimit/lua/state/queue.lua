@@ -36,8 +36,8 @@ local function passed(clock, score, record)
 end
 
 -- A record is packed in this order: worker, lane, bucket, seq, state (nil: in its lane's queue; 'global': waits for a
--- slot; 'granted'), exempt, start, spaced, slot_at; of a place also score, deadline, app, weight, priority, ordered,
--- returned, restored, turn (at the global limit, if it was taken on arrival).
+-- slot; 'granted'), exempt, start, spaced, slot_at; of a place or an outdated permit also score, deadline, app, weight,
+-- priority, ordered, returned, restored, turn (at the global limit, if it is known already).
 local function read_record(id)
   local packed = redis.call('HGET', KEYS[4], id)
   if not packed then return nil end
@@ -49,7 +49,7 @@ local function read_record(id)
 end
 
 local function packed_record(r)
-  if r.state == 'granted' then
+  if r.state == 'granted' and r.start then
     return cmsgpack.pack(r.worker, r.lane, r.bucket, r.seq, r.state, r.exempt, r.start, r.spaced, r.slot_at)
   end
   return cmsgpack.pack(r.worker, r.lane, r.bucket, r.seq, r.state, r.exempt, r.start, r.spaced, r.slot_at, r.score,

@@ -1,6 +1,7 @@
 -- Part 13: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
 -- true ordered, exempt, returned (after a 429), token (the bot's is used), refusal (name of a remembered refusal), hash
--- (the expected one), seq and restored (known before a restart), former (name of the bucket before the hash changed).
+-- (the expected one), seq and restored (known before a restart), former (name of the bucket before the hash changed), again
+-- (the bucket of this call's outdated permit, see grant.lua, which ends).
 -- reply {'granted'} | {'wait', come back in us (below 0: only in case a hint is lost), seq} | {'refused', us}
 --   | {'moved', hash} | {'known', status, code, us}
 local SAFETY = 5 * SECOND
@@ -29,9 +30,7 @@ local function soonest(l, b, o, headerless)
   return math.max(at, G.blocked, now + rounds * SECOND)
 end
 
-local function again(id, record)
-  grants[#grants + 1] = { 'G', id, integer(math.max(0, record.start - now)), record.bucket }
-end
+local function again(id, record) grants[#grants + 1] = grant_message(id, record) end
 
 local function repeated(id, record)
   if record.state == 'granted' then
@@ -54,12 +53,17 @@ end
 local function acquire(item, k)
   local id, route, lane_name, bucket_name, o = item[2], item[3], item[4], item[5], item[6]
   local before = read_record(id)
-  if before then return repeated(id, before) end
+  local outdated = before and before.bucket == o.again and before.state == 'granted' and not before.start
+  if before and not outdated then return repeated(id, before) end
   local known = lane_hash(route, lane_name)
   if (known or '') ~= o.hash then return { 'moved', known_hash(route, lane_name) } end
   local refusal = (o.token and known_refusal('token')) or (o.refusal and known_refusal(o.refusal))
   if refusal then return refusal end
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
+  if outdated then
+    settle(id, l, bucket(KEYS[k + 3]))
+    o.seq, o.returned = before.seq, true
+  end
   if o.former then inherit(b, KEYS[k + 3]) end
   local headerless = known == '-'
   -- A call that nothing holds back needs no bound of its wait. A second limiter is examined once: it may try one more.
@@ -74,7 +78,7 @@ local function acquire(item, k)
   if single then saw_single(o.app) end
   local record = { worker = me, lane = lane_name, bucket = bucket_name, seq = o.seq or next_seq(), app = o.app,
     weight = o.weight, priority = o.priority, deadline = now + o.left_us, ordered = o.ordered, exempt = o.exempt,
-    returned = o.returned, restored = o.restored }
+    returned = o.returned, restored = o.restored, turn = outdated and before.score }
   if leaves then
     charge(b, l, id)
     to_global(l, id, record, 0)

@@ -9,17 +9,6 @@
 
 local MAX_PROVEN = 1000
 
-local function settle(id, l, b, a)
-  local packed = redis.call('HGET', KEYS[4], id)
-  if not packed then return end
-  local _, _, _, _, _, exempt, _, spaced, slot_at = cmsgpack.unpack(packed)
-  remove_record(id)
-  b.infl, l.infl = math.max(0, b.infl - 1), math.max(0, l.infl - 1)
-  l.ended = log_end(l, id, a)
-  if l.line == id then l.line = nil end
-  if not exempt then free_slot(id, spaced, a and now - a.age_us + SECOND - sure_latency() or slot_at) end
-end
-
 -- The permit's bucket had the call in flight; the answer may speak for another one (`learned`).
 local function complete(item, k)
   local id, route, lane_name, a = item[2], item[3], item[4], item[6]

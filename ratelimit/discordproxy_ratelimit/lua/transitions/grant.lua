@@ -1,5 +1,5 @@
--- Part 10: the last step to a permit: a global slot, for a call that its bucket has admitted. A call that still waits for
--- its bucket holds no slot.
+-- Part 10: the last step to a permit, and its end. The step is a global slot, for a call that its bucket has admitted. A call
+-- that still waits for its bucket holds no slot.
 local AT_ONCE = 256 -- grants in one step
 local LOOKED_AT = 8 -- calls behind the head of a lane among which one of another app is looked for
 
@@ -7,10 +7,23 @@ local function hint(worker, message)
   published = published + redis.call('PUBLISH', channels .. worker, cjson.encode({ KEYS[1], message }))
 end
 
+-- A call that has waited for a slot may have been admitted by a bucket that is no longer its route's: its hash was not known
+-- yet, or has changed. Then it gets a permit without a start and without a slot, with which its worker acquires again.
+local function is_outdated(record)
+  local hash = lane_hash(record.lane:match('^(.*)|'), record.lane)
+  return hash and hash ~= '-' and record.bucket:match('^(.*)|') ~= hash
+end
+
+-- The fifth element of an outdated permit is the hash that its route has by now.
+local function grant_message(id, record)
+  if record.start then return { 'G', id, integer(math.max(0, record.start - now)), record.bucket } end
+  return { 'G', id, 0, record.bucket, known_hash(record.lane:match('^(.*)|'), record.lane) }
+end
+
 local function deliver(id, record, delay)
-  record.state, record.start = 'granted', now + delay
+  record.state, record.start = 'granted', delay and now + delay
   write_record(id, record)
-  local message = { 'G', id, integer(delay), record.bucket }
+  local message = grant_message(id, record)
   if record.worker == me then grants[#grants + 1] = message else hint(record.worker, message) end
 end
 
@@ -110,6 +123,10 @@ local function pump()
     local record = read_record(id)
     if not record then
       take_out(KEYS[8], first)
+    elseif is_outdated(record) then
+      take_out(KEYS[8], first)
+      G.waiting, stirred = math.max(0, G.waiting - 1), true
+      deliver(id, record)
     else
       local slot, at = take_slot(id, record.priority == 'high')
       if not slot then
@@ -125,4 +142,16 @@ local function pump()
     end
   end
   return 0, true
+end
+
+-- a: the answer; nil if nothing was sent
+local function settle(id, l, b, a)
+  local packed = redis.call('HGET', KEYS[4], id)
+  if not packed then return end
+  local _, _, _, _, _, exempt, _, spaced, slot_at = cmsgpack.unpack(packed)
+  remove_record(id)
+  b.infl, l.infl = math.max(0, b.infl - 1), math.max(0, l.infl - 1)
+  l.ended = log_end(l, id, a)
+  if l.line == id then l.line = nil end
+  if not exempt then free_slot(id, spaced, a and now - a.age_us + SECOND - sure_latency() or slot_at) end
 end
