@@ -128,7 +128,7 @@ def _is_endless(text: Any) -> bool:
 
 def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
     name = headers.get("x-ratelimit-bucket")
-    if not name or not name.isascii() or "|" in name:
+    if not name or not name.isascii() or "|" in name or name == "-" or name[0] in "?*":  # they mean no hash here
         return {}
     try:
         limit, remaining, after = (*map(float, map(headers.__getitem__, BUCKET_NUMBERS)),)
