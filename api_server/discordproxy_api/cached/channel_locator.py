@@ -74,7 +74,7 @@ class ChannelLocator:
         try:
             body = await self._single_flight.share(name, partial(self._fetch, channel_id, call), fresh=False)
         except ApiError as error:
-            if error.http_status in _UNKNOWN_TO_BOT:
+            if error.http_status in _UNKNOWN_TO_BOT and error.code:  # Discord's own, not that of a proxy on the way
                 return None
             raise
         document = orjson.loads(body) if body else None

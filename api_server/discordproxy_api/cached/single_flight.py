@@ -135,7 +135,8 @@ async def _encode(fetch: Fetch) -> bytes:
     try:
         return _SUCCESS + await fetch()
     except ApiError as error:
-        if error.http_status not in _SHARED_STATUSES or error.retry_after_s is not None:
+        of_discord = error.http_status in _SHARED_STATUSES and error.code  # not of the edge
+        if not of_discord or error.retry_after_s is not None:
             raise
         facts = {"http_status": error.http_status, "code": error.code, "scope": error.scope, "bucket": error.bucket}
         return _REFUSAL + orjson.dumps([error.text, facts])

@@ -76,7 +76,11 @@ class Rpc:
     def fits(self, document: Any) -> bool:
         """Return whether Discord's JSON has the type of the response; None for a response without a document."""
         expected = _document_type(self)
-        return expected is None or isinstance(document, expected) or (document is None and self.may_be_empty)
+        if document is None:
+            return expected is None or self.may_be_empty
+        if self.result == "message" and not (isinstance(document, dict) and document.get("id")):
+            return False
+        return expected is None or isinstance(document, expected)
 
 
 @cache

@@ -305,7 +305,8 @@ class Rest:
             reply = Reply(status, response.headers, body)
         else:
             verdict = attempt.permit.complete(answer)
-            if not (status == HTTPStatus.NOT_FOUND and request.method == "DELETE" and call.in_doubt):
+            gone = status == HTTPStatus.NOT_FOUND and answer.from_discord and answer.code  # not a page of the edge
+            if not (gone and request.method == "DELETE" and call.in_doubt):
                 return refused(attempt, response, answer, verdict.retry_after_s)
             call.succeeded(status, effect=request.effect)  # by an earlier attempt, whose response was lost
             reply = Reply(HTTPStatus.NO_CONTENT, response.headers, b"")

@@ -195,7 +195,7 @@ class RoleSyncRun:
             failure: the refusal.
             checks: number of checks of the guild's roles when the change was sent.
         """
-        forbidden = failure.http_status == HTTPStatus.FORBIDDEN
+        forbidden = failure.http_status == HTTPStatus.FORBIDDEN and bool(failure.code)
         if forbidden or failure.code == _UNKNOWN_ROLE:
             try:
                 await self._check_roles(checks, hurry=not forbidden)

@@ -152,7 +152,7 @@ class InteractionResponses:
         if response.keeps_attachments and deferral.response_type == DEFERRED_UPDATE:
             request = await self._with_attachments(request, call)
         reply = await self._rest.send(request, call)
-        return _as_callback(response, deferral, document_of(reply))
+        return _as_callback(response, deferral, _object_of(reply))
 
     async def _with_attachments(self, change: RestRequest, call: Call) -> RestRequest:
         """Read the message, and return its late change with the message's attachments."""
@@ -221,12 +221,21 @@ class CreateInteractionResponse:
         return Job(partial(self._run, response, call), rest.repeat)
 
     async def _run(self, response: Response, call: Call) -> Message:
-        document = document_of(await self._responses.send(response, call)) or {}
-        message = (document.get("resource") or {}).get("message")
+        document = _object_of(await self._responses.send(response, call)) or {}
+        resource, interaction = document.get("resource"), document.get("interaction")
+        message = resource.get("message") if isinstance(resource, dict) else None
         result: Any = self._translator.incoming(message)
-        if document.get("interaction"):
-            result.callback.CopyFrom(_read_callback(document["interaction"]))
+        if isinstance(interaction, dict):
+            result.callback.CopyFrom(_read_callback(interaction))
         return cast("Message", result)
+
+
+def _object_of(reply: Reply) -> dict[str, Any] | None:
+    """Return the JSON object of a reply, None without a body. Another document is an error."""
+    document = document_of(reply)
+    if document is None or isinstance(document, dict):
+        return document
+    raise errors.unexpected_answer()
 
 
 def _as_callback(response: Response, deferral: Deferral, message: Any) -> Reply:
@@ -235,9 +244,9 @@ def _as_callback(response: Response, deferral: Deferral, message: Any) -> Reply:
         return Reply(204, {}, b"")
     document: dict[str, Any] = {"interaction": {"id": response.interaction_id, "type": _kind(deferral, message)}}
     if message is not None:
-        flags = message.get("flags") or 0
+        flags = flags if isinstance(flags := message.get("flags"), int) else 0
         document["interaction"] |= {
-            "response_message_id": message["id"],
+            "response_message_id": message.get("id"),
             "response_message_loading": bool(flags & _LOADING),
             "response_message_ephemeral": bool(flags & _EPHEMERAL),
         }
@@ -249,5 +258,6 @@ def _kind(deferral: Deferral, message: Any) -> int:
     """Return the type of the interaction."""
     if deferral.response_type == DEFERRED_UPDATE:
         return _COMPONENT
-    metadata = (message or {}).get("interaction_metadata") or {}
-    return int(metadata.get("type") or _COMMAND)
+    metadata = (message or {}).get("interaction_metadata")
+    kind = metadata.get("type") if isinstance(metadata, dict) else None
+    return kind if isinstance(kind, int) else _COMMAND

@@ -26,7 +26,7 @@ class Fault:
     """One fault for the next `count` requests whose method and path match, after `skip` matching ones.
 
     `when`: before or after the request is processed. Times are in seconds; `retry_after_header` "" omits the header.
-    `body`: replaces the body of a 429; "cut" ends in the middle.
+    `body`: replaces the body of a 429; "cut" ends in the middle. With "page", a "status" is one of the edge.
     """
 
     kind: FaultKind

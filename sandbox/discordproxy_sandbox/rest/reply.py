@@ -108,7 +108,7 @@ def broken(fault: Fault) -> HttpReply | None:
         return HttpReply(outcome="silent")
     if fault.kind == "status":
         title = f"{fault.status}: {HTTPStatus(fault.status).phrase}"
-        if fault.status > HTTPStatus.INTERNAL_SERVER_ERROR:
+        if fault.status > HTTPStatus.INTERNAL_SERVER_ERROR or fault.body == "page":
             return page_reply(fault.status, title)
         return api_reply(fault.status, {"message": title, "code": 0})
     return None

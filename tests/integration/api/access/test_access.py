@@ -182,6 +182,17 @@ async def test_where_a_channel_lies_is_asked_once_for_a_burst(discord, tmp_path)
         assert asked.count("GET /channels/{channel_id}") == 1
 
 
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_page_of_the_edge_does_not_make_a_channel_unknown(discord, tmp_path, status):
+    discord.faults.add(Fault(kind="status", method="GET", path=f"/channels/{CHANNEL}$", status=status, body="page"))
+    async with keyed(discord, tmp_path, {"guilds": [GUILD]}) as keyed_:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await keyed_.call("TriggerTyping", channel_id=CHANNEL)
+        details = json.loads(failed.value.details())
+        assert (details["status"], details["answered_by"], details["sent"]) == (status, "edge", "no")
+        await keyed_.call("TriggerTyping", channel_id=CHANNEL)
+
+
 async def test_users_are_not_written_to_by_another_way(discord, tmp_path):
     async with keyed(discord, tmp_path, {"direct_messages": True}) as keyed_:
         written = await keyed_.call("SendDirectMessage", user_id=USER, content="x")

@@ -130,6 +130,18 @@ async def test_a_repeated_delete_that_finds_nothing_has_succeeded(served):
     assert (name, details["code"], details["sent"]) == ("NOT_FOUND", 10008, "no")
 
 
+@pytest.mark.parametrize("body", ["page", ""], ids=["edge", "without a code"])
+async def test_a_repeated_delete_that_somebody_else_refuses_has_not_succeeded(served, body):
+    message = (await served.stub.SendChannelMessage(MESSAGE)).message
+    served.discord.faults.add(Fault(kind="reset", method="DELETE"))
+    served.discord.faults.add(Fault(kind="status", method="DELETE", status=404, body=body))
+    name, details, _ = await failure(
+        served.stub.DeleteMessage(MessageId(channel_id=int(CHANNEL_ID), message_id=message.id))
+    )
+    assert (name, details["sent"]) == ("NOT_FOUND", "unknown")
+    assert len(served.discord.ledger.stored) == 1
+
+
 async def test_429_goes_back_to_the_head_of_the_queue(served):
     served.discord.faults.add(Fault(kind="rate_limited", retry_after_body=0.5))
     await served.stub.SendChannelMessage(MESSAGE)
@@ -192,6 +204,14 @@ async def test_an_answer_without_a_document_is_no_empty_ok(served, call, request
     served.discord.faults.add(Fault(kind="status", status=204))
     name, details, _ = await failure(getattr(served.stub, call)(request_))
     assert (name, details["sent"]) == ("INTERNAL", sent)
+    assert "unexpected form" in details["text"]
+
+
+@pytest.mark.parametrize("status", [200, 202])
+async def test_an_answer_without_a_message_is_no_message(served, status):
+    served.discord.faults.add(Fault(kind="status", status=status))
+    name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    assert (name, details["sent"]) == ("INTERNAL", "yes")
     assert "unexpected form" in details["text"]
 
 

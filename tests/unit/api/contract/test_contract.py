@@ -105,4 +105,5 @@ def test_which_documents_a_response_can_be_made_of(rpc):
         assert all(map(rpc.fits, (None, {}, [], "text")))
         return
     assert not any(map(rpc.fits, ("text", 5, True)))
-    assert rpc.fits({}) != rpc.fits([])
+    assert rpc.fits({"id": "1"}) != rpc.fits([])
+    assert not (rpc.result == "message" and rpc.fits({}))
