@@ -26,7 +26,7 @@ from discordproxy_api.http.http1.request import HttpRequest
 from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.rest_edge.answers import Answers
 from discordproxy_api.rest_edge.bot_tokens import HolderAuthenticator
-from discordproxy_api.rest_edge.forward import Forward
+from discordproxy_api.rest_edge.forward import Forward, Incoming
 from discordproxy_api.rest_edge.head import JSON
 from discordproxy_api.rest_edge.reception import Arrival, Reception, refuse_repeated
 from discordproxy_api.rest_edge.refusals import FailedCall
@@ -220,9 +220,13 @@ class RestPort:
 
     async def _work(self, request: HttpRequest, arrival: Arrival, call: Call) -> None:
         """Send Discord's answer to the caller; only then the call is counted and logged."""
-        reply = await self._forward_of(arrival, call).serve(call, arrival.incoming)
-        if arrival.incoming.undelivered is not None and request.connection.transport.is_closing():
-            await arrival.incoming.undelivered()
+        try:
+            reply = await self._forward_of(arrival, call).serve(call, arrival.incoming)
+        except asyncio.CancelledError:  # the caller may go while its answer is on its way through the proxy
+            await _keep_undelivered(arrival.incoming, call)
+            raise
+        if request.connection.transport.is_closing():
+            await _keep_undelivered(arrival.incoming, call)
         self._respond(request, self._answers.reply(reply, arrival))
 
     def _forward_of(self, arrival: Arrival, call: Call) -> Forward:
@@ -242,6 +246,12 @@ class RestPort:
                 text = "The token in Authorization is not that of the bot of this key."
                 raise errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)
         return forward
+
+
+async def _keep_undelivered(incoming: Incoming, call: Call) -> None:
+    """Keep what a repeat of a request needs whose answer does not reach the caller."""
+    if incoming.undelivered is not None and call.sent != "no":
+        await asyncio.shield(incoming.undelivered())
 
 
 def _refused_form(request: HttpRequest) -> HttpAnswer:

@@ -65,16 +65,17 @@ class MessageRelay:
         call.before_effect = partial(self._complete, request, message, value)
         slow = self._slow.begin(partial(self.keep, message), call)
         try:
-            reply = await self._relay.send(request, call)
-        except BaseException:
+            try:
+                reply = await self._relay.send(request, call)
+            finally:
+                was_kept = await self._slow.end(slow)
+            if message.is_repeat or was_kept:
+                await self._unanswered.forget(message.fingerprint)
+        except BaseException:  # the caller may have gone while the first one is forgotten, too
             value.drop()
             if call.sent != "no":
                 await asyncio.shield(self._background.start(self.keep(message)))
             raise
-        finally:
-            was_kept = await self._slow.end(slow)
-        if message.is_repeat or was_kept:
-            await self._unanswered.forget(message.fingerprint)
         return reply
 
     async def keep(self, message: NoncedMessage) -> None:

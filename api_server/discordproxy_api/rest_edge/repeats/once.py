@@ -58,6 +58,8 @@ class OnceRelay:
         slow = self._slow.begin(partial(self._unanswered.keep, fingerprint, _IN_FLIGHT, _IN_FLIGHT_S), call)
         try:
             await asyncio.wait({sending})
+            if await self._slow.end(slow):
+                await self._unanswered.forget(fingerprint)
         except asyncio.CancelledError:
             if call.sent == "no":
                 sending.cancel()
@@ -67,8 +69,6 @@ class OnceRelay:
             raise
         finally:
             value.drop()
-        if await self._slow.end(slow):
-            await self._unanswered.forget(fingerprint)
         try:
             return None if isinstance(sending.exception(), _RepeatError) else sending.result()
         finally:
