@@ -1,7 +1,6 @@
 """The credentials of an HTTP request: those for the proxy, and those for Discord. Pure."""
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass, field
 
@@ -69,6 +68,6 @@ def _key_in(header: str) -> str:
     if scheme.lower() == "basic":
         try:
             return key_of(base64.b64decode(value.strip(), validate=True).decode().partition(":")[2])
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not Base64, or not UTF-8
             return ""
     return key_of(value.strip()) if scheme.lower() in {"bot", "bearer"} else key_of(header.strip())

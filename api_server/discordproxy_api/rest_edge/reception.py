@@ -187,8 +187,14 @@ class Reception:
             deadline_at=now + options.wait_s + longest_s,
             priority=options.priority,
             max_wait_s=options.wait_s,
-            idempotency_key=options.idempotency_key and checked_key(options.idempotency_key, "Idempotency-Key"),
+            idempotency_key=options.idempotency_key and _checked_key(options.idempotency_key),
         )
+
+
+def _checked_key(key: str) -> str:
+    if not key.isprintable():  # bytes that are not UTF-8, or a tab
+        raise errors.invalid_field("Idempotency-Key", "BASE_TYPE_CHOICES", "Must be printable text in UTF-8.")
+    return checked_key(key, "Idempotency-Key")
 
 
 async def _read(request: HttpRequest, max_bytes: int, count_part: CountPart, *, compressed: bool) -> bytes:

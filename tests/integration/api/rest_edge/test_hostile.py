@@ -5,10 +5,12 @@ import contextlib
 
 import pytest
 
+from discordproxy_api.access.keys import new_key
 from discordproxy_api.http.connections import ConnectionLimits
 from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.eventually import eventually
 from hostile import attacks
+from integration.api.access.test_access import table
 from integration.api.conftest import serve
 from integration.api.rest_edge.conftest import callers
 
@@ -51,6 +53,34 @@ async def test_smuggling_and_forward_proxying_end_the_connection(rest, data, sta
     assert answer.count(b"HTTP/1.") == 1, "what follows is not taken for a request"
     assert b"aiohttp" not in answer
     assert not rest.discord.ledger.records
+
+
+NAMES = [
+    *("Authorization", "Proxy-Authorization", "Content-Type", "Content-Encoding", "Host", "Origin", "Referer"),
+    *("X-Audit-Log-Reason", "Prefer", "X-Discordproxy-App", "X-Discordproxy-Priority", "Idempotency-Key"),
+    *("X-Request-Id", "traceparent", "tracestate", "Sec-Fetch-Site", "User-Agent", "Connection", "Expect"),
+]
+
+
+@pytest.mark.parametrize("keys", [False, True], ids=["open", "with keys"])
+@pytest.mark.parametrize(
+    "value", [b"\xff", b"Bot \xff", b"Basic \xff", b"Bearer \xff\xfe", b"caf\xe9", "caf\u00e9".encode()]
+)
+async def test_bytes_in_headers_that_are_no_text(discord, tmp_path, caplog, value, keys):
+    file = tmp_path / "keys.toml"
+    file.write_text(table(new_key()))
+    file.chmod(0o600)
+    async with serve(discord, rest_port=0, **({"keys_file": file} if keys else {})) as served:
+        for name in NAMES:
+            rest = b"Content-Length: 2\r\nConnection: close\r\n\r\n{}"
+            head = f"POST {PATH}/messages HTTP/1.1\r\n".encode() + b"".join((name.encode(), b": ", value, b"\r\n"))
+            answer = await exchange(served.rest_port, head + rest)
+            assert answer.split()[1] not in {b"500", b"502"}, (name, answer)
+        for target in (b"/api/v10/channels/1" + value, b"/app=" + value + PATH.encode(), PATH.encode() + b"?" + value):
+            head = b"GET " + target.replace(b" ", b"") + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            answer = await exchange(served.rest_port, head)
+            assert answer.split()[1] not in {b"500", b"502"}, (target, answer)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Content-Type", "Host", "X-Audit-Log-Reason"])
