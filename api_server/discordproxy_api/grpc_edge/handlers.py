@@ -24,8 +24,8 @@ from discordproxy_api.calls.errors import AnsweredError, ApiError
 from discordproxy_api.contract.contract import SERVICE, Rpc
 from discordproxy_api.grpc_edge.error_details import render
 from discordproxy_api.pipeline.pipeline import CallPipeline
+from discordproxy_api.pipeline.receiving.uploads import Uploads
 from discordproxy_api.pipeline.unary_calls import UnaryCalls, decode_request
-from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rpcs.procedure import StreamProcedure, check_size
 
 log = logging.getLogger("discordproxy_api")

@@ -102,7 +102,7 @@ class Server:
                 ("grpc.max_allowed_incoming_connections", options.max_connections),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.http2.bdp_probe", 0),  # else gRPC reads megabytes of each stream ahead
-                ("grpc.per_message_decompression", 0),  # `pipeline/uploads.py` does it, after authentication
+                ("grpc.per_message_decompression", 0),  # `pipeline/receiving/uploads.py` does it, after authentication
                 ("grpc.compression_enabled_algorithms_bitset", IDENTITY_AND_GZIP),
                 *_connection_lifetime(options),
             ],  # no maximum_concurrent_rpcs: calls without a key could use all of it

@@ -25,7 +25,7 @@ from discordproxy_api.pipeline.admission import (
 )
 from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.pipeline import CallPipeline, TracedPipeline
-from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
+from discordproxy_api.pipeline.receiving.uploads import UploadLimits, Uploads
 
 KEYLESS_UPLOADS = UploadLimits(message_bytes=4096, arriving=64, slow=2, prompt_s=0.05, receive_timeout_s=5.0)
 """For health, reflection and console, whose largest request contains a name. gRPC has one maximum size for all methods,

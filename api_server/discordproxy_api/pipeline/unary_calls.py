@@ -14,10 +14,10 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.decode_errors import locate
 from discordproxy_api.discord.app_rate import AppRateWaits
-from discordproxy_api.pipeline.arrivals import Read
 from discordproxy_api.pipeline.idempotency import Idempotency, LogicalCall, checked_key
 from discordproxy_api.pipeline.in_order import InOrder
-from discordproxy_api.pipeline.uploads import DECLARED, Received, Uploads
+from discordproxy_api.pipeline.receiving.arrivals import Read
+from discordproxy_api.pipeline.receiving.uploads import DECLARED, Received, Uploads
 from discordproxy_api.rpcs.procedure import Job, Procedure
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

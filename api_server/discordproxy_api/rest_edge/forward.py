@@ -15,8 +15,8 @@ from discordproxy_api.contract.steps import nonce_of
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.pipeline.idempotency import LogicalCall
+from discordproxy_api.pipeline.receiving.uploads import Received, Uploads
 from discordproxy_api.pipeline.unary_calls import Execution, Prepared
-from discordproxy_api.pipeline.uploads import Received, Uploads
 from discordproxy_api.rest_edge.body import (
     Body,
     enforces_nonce,

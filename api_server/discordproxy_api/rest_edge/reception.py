@@ -10,9 +10,9 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.http.http1.head import MalformedError
 from discordproxy_api.http.http1.request import HttpRequest
-from discordproxy_api.pipeline.gzipped import is_gzip
 from discordproxy_api.pipeline.idempotency import checked_key
-from discordproxy_api.pipeline.uploads import SMALL
+from discordproxy_api.pipeline.receiving.gzipped import is_gzip
+from discordproxy_api.pipeline.receiving.uploads import SMALL
 from discordproxy_api.rest_edge.bot_tokens import SCHEME, WAYS
 from discordproxy_api.rest_edge.credentials import Presented, present
 from discordproxy_api.rest_edge.forward import CountPart, Incoming

@@ -25,8 +25,8 @@ from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
+from discordproxy_api.pipeline.receiving.uploads import Uploads
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
-from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.forward import Forward
 from discordproxy_api.rest_edge.relay import Relay
 from discordproxy_api.rest_edge.repeats.unanswered import UnansweredRequests

@@ -22,7 +22,7 @@ from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.pipeline import CallPipeline, TracedPipeline
-from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
+from discordproxy_api.pipeline.receiving.uploads import UploadLimits, Uploads
 from discordproxy_api.rest_edge.bot_tokens import HolderAuthenticator
 from discordproxy_api.rest_edge.port import RestPort, RestPortOptions
 from discordproxy_api.rest_edge.reception import Reception, ReceptionOptions

@@ -24,8 +24,8 @@ from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.pipeline import CallPipeline
+from discordproxy_api.pipeline.receiving.uploads import UploadLimits, Uploads
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
-from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_api.rpcs.subscribe_events import MAX_REQUEST_BYTES
 from discordproxy_sandbox.world.population import CHANNEL_ID

@@ -13,8 +13,8 @@ from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy_api.access.log_budget import MAX_LINES
 from discordproxy_api.grpc_edge import services
 from discordproxy_api.grpc_edge.services import KEYLESS_UPLOADS
-from discordproxy_api.pipeline import uploads
 from discordproxy_api.pipeline.admission import Bound
+from discordproxy_api.pipeline.receiving import uploads
 from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.eventually import eventually
 from hostile import attacks

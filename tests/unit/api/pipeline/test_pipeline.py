@@ -24,8 +24,8 @@ from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.pipeline import CallPipeline
+from discordproxy_api.pipeline.receiving.uploads import UploadLimits, Uploads
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
-from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
 from fakes.broker import FakeClaims
 

@@ -8,8 +8,8 @@ import pytest
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.pipeline import uploads as module
-from discordproxy_api.pipeline.uploads import SMALL, UploadLimits, Uploads
+from discordproxy_api.pipeline.receiving import uploads as module
+from discordproxy_api.pipeline.receiving.uploads import SMALL, UploadLimits, Uploads
 
 LARGE = 4 * SMALL
 BUDGET = 2 * LARGE + 2 * SMALL

@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
-from discordproxy_api.pipeline.gzipped import GzipError, inflate, inflated_size, is_gzip
+from discordproxy_api.pipeline.receiving.gzipped import GzipError, inflate, inflated_size, is_gzip
 
 TEXT = b"all work and no play " * 500
 PACKED = gzip.compress(TEXT)

@@ -15,8 +15,8 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.pipeline.arrivals import Arrivals, Read, late
-from discordproxy_api.pipeline.gzipped import GzipError, inflate, inflated_size, is_gzip
+from discordproxy_api.pipeline.receiving.arrivals import Arrivals, Read, late
+from discordproxy_api.pipeline.receiving.gzipped import GzipError, inflate, inflated_size, is_gzip
 
 DECLARED = "x-discordproxy-upload-bytes"
 SMALL = 256 * 1024

@@ -1,0 +1,1 @@
+"""Receives requests within the limits of memory and time."""
