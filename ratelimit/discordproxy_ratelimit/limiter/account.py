@@ -169,7 +169,7 @@ class Account:
 
     async def _run(self, items: list[BatchItem]) -> list[list[Any]]:
         began = self._loop.time()
-        self._heartbeat.about_to_call(items)
+        self._heartbeat.about_to_call(items, began)
         for item in items:
             if item.arguments[0] == "c":  # what a response frees is free from its arrival on
                 item.arguments[5]["age_us"] = int((began - item.added_at) * 1e6)

@@ -49,8 +49,14 @@ class Heartbeat:
             beating = steadily(self._beat, "the worker's heartbeat", until_done=True)
             self._task = asyncio.create_task(beating, name="broker-heartbeat")
 
-    def about_to_call(self, items: list[BatchItem]) -> None:
-        """Turn a deregistration into a heartbeat if a call was added after it."""
+    def about_to_call(self, items: list[BatchItem], now: float) -> None:
+        """Turn a deregistration into a heartbeat if a call was added after it.
+
+        Until Redis knows this worker, it can hold nothing but what this call brings. A hint of a permit may be faster
+        than the reply, and proves that the call has renewed the lease.
+        """
+        if not self._introduced:
+            self._trusted_until = now + self._lease_s * SURE
         self._deregisters = False
         for item in items:
             if item.arguments[0] == "g":
