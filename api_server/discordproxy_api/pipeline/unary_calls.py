@@ -95,7 +95,7 @@ class UnaryCalls:
         Raises:
             ApiError: the call is invalid, not permitted, or failed.
         """
-        received = await self._uploads.receive(read, _declared_bytes(call))
+        received = await self._uploads.receive(read, _declared_bytes(call), received=Received(call.app))
         try:
             return await self._execution.run(self._prepared(received, call), call)
         finally:

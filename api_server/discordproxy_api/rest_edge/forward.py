@@ -144,7 +144,7 @@ class Forward:
 
     async def _receive(self, call: Call, incoming: Incoming) -> Reply:
         """Receive the body within the limits of uploads, then serve the request."""
-        received = Received()
+        received = Received(call.app)
         read = partial(incoming.read, partial(self._uploads.count_part, received))
         await self._uploads.receive(read, incoming.declared, compressed=incoming.compressed, received=received)
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.pipeline.receiving.shared_room import SharedRoom
 
 _STALL_S = 0.01
 _MAX_STALLS = 10
@@ -17,23 +18,22 @@ Read = Callable[[], Awaitable[bytes | None]]
 class Arrivals:
     """Times out requests that do not arrive, with one timer for all of them.
 
-    A request that has not arrived after `prompt_s` becomes slow, if fewer than `max_slow` are; else it ends.
+    A request that has not arrived after `prompt_s` becomes slow if there is a place in `slow`; else it ends.
     """
 
-    def __init__(self, prompt_s: float, timeout_s: float, *, max_slow: int) -> None:
+    def __init__(self, prompt_s: float, timeout_s: float, slow: SharedRoom) -> None:
         self._prompt_s = prompt_s
         self._timeout_s = timeout_s
-        self._max_slow = max_slow
-        self._slow = 0
+        self._slow = slow
         self._waiting: dict[_Arrival, None] = {}  # in the order of their beginning
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0
 
-    async def wait_for(self, read: Read) -> bytes | None:
-        """Return what `read` returns; raises ApiError if it takes too long."""
+    async def wait_for(self, read: Read, app: str) -> bytes | None:
+        """Return what `read` returns to an application; raises ApiError if it takes too long."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None, "runs in a task"  # noqa: S101 - for the type checker
-        arrival = _Arrival(task, task.cancelling(), loop.time())
+        arrival = _Arrival(task, task.cancelling(), loop.time(), app)
         self._waiting[arrival] = None
         if self._timer is None:
             self._arm(loop)
@@ -45,7 +45,8 @@ class Arrivals:
             raise arrival.expired from None
         finally:
             del self._waiting[arrival]
-            self._slow -= arrival.is_slow
+            if arrival.is_slow:
+                self._slow.release(app, 1)
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         self._due_at = loop.time() + self._prompt_s / 4
@@ -72,9 +73,8 @@ class Arrivals:
         elif not arrival.is_slow and now - arrival.began_at >= self._prompt_s + arrival.stalled_s:
             if not arrival.overdue:
                 arrival.overdue = True  # the loop has not read since: look once more
-            elif self._slow < self._max_slow:
+            elif self._slow.try_acquire(arrival.app, 1):
                 arrival.is_slow = True
-                self._slow += 1
             else:
                 arrival.expire(_too_slow())
 
@@ -92,6 +92,7 @@ class _Arrival:
     task: asyncio.Task[object]
     cancelling: int
     began_at: float
+    app: str
     stalled_s: float = 0.0
     overdue: bool = False
     is_slow: bool = False

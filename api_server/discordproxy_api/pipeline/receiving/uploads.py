@@ -2,12 +2,12 @@
 
 The transport delivers a request only when it is read: a call that waits here has sent little more than its headers. The
 size is unknown until a request has arrived, unless the caller declares it (metadata `x-discordproxy-upload-bytes`).
-A declared upload waits for memory before it is received; an undeclared one is refused if there is none. Compressed
-requests are inflated here, not by gRPC, which would do so before the caller is authenticated.
+A declared upload waits for memory before it is received; an undeclared one is refused if there is none. Applications
+share memory and places: neither many nor stalled uploads of one of them keep out those of others. Compressed requests
+are inflated here, not by gRPC, which would do so before the caller is authenticated.
 """
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.pipeline.receiving.arrivals import Arrivals, Read, late
 from discordproxy_api.pipeline.receiving.gzipped import GzipError, inflate, inflated_size, is_gzip
+from discordproxy_api.pipeline.receiving.shared_room import SharedRoom
 
 DECLARED = "x-discordproxy-upload-bytes"
 SMALL = 256 * 1024
@@ -54,13 +55,15 @@ class Received:
     """One request in memory.
 
     Attributes:
+        app: the application that it counts for.
         data: its bytes.
         held_bytes: what it counts for until it is released.
     """
 
-    __slots__ = ("data", "held_bytes")
+    __slots__ = ("app", "data", "held_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, app: str = "") -> None:
+        self.app = app
         self.data = b""
         self.held_bytes = 0
 
@@ -81,11 +84,10 @@ class Uploads:
         self._limits = limits
         self._drain = drain
         self._metrics = metrics
-        self._held = 0
-        self._announced = asyncio.Semaphore(limits.announced)
+        self._memory = SharedRoom(limits.held_bytes)
+        self._announced = SharedRoom(limits.announced)
         self._arriving = asyncio.Semaphore(limits.arriving)
-        self._arrivals = Arrivals(limits.prompt_s or PROMPT_S, limits.receive_timeout_s, max_slow=limits.slow)
-        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._arrivals = Arrivals(limits.prompt_s or PROMPT_S, limits.receive_timeout_s, SharedRoom(limits.slow))
 
     async def receive(
         self, read: Read, declared: int = 0, *, compressed: bool = True, received: Received | None = None
@@ -96,7 +98,7 @@ class Uploads:
             read: returns the request's bytes, None when the caller has gone.
             declared: size that the caller announced, 0 if none.
             compressed: whether bytes that look like gzip are to be inflated.
-            received: the request to fill, if `read` counts its parts with `count_part`.
+            received: the request to fill; `read` may count its parts with `count_part`.
 
         Raises:
             ApiError: there is no memory, or the request did not arrive in time.
@@ -109,7 +111,7 @@ class Uploads:
             else:
                 await self._arriving.acquire()
                 try:
-                    received.data = await self._arrivals.wait_for(read) or b""
+                    received.data = await self._arrivals.wait_for(read, received.app) or b""
                 finally:
                     self._arriving.release()
             size = inflated_size(received.data) if compressed else len(received.data)
@@ -136,46 +138,46 @@ class Uploads:
         missing = size - received.held_bytes
         if size <= SMALL or missing <= 0:
             return
-        if self._held > received.held_bytes and not self._has_room(missing):
-            raise _full()
-        self._count(missing)
-        received.held_bytes += missing
+        alone = self._memory.taken == received.held_bytes
+        self._count_undeclared(received, missing, alone=alone)
 
     async def _receive_announced(self, received: Received, read: Read, declared: int) -> None:
         reserved = min(declared, self._limits.held_bytes)  # a larger one waits until nothing else is held
-        await self._wait_for_room(reserved)
+        await self._wait_for_memory(received.app, reserved)
         received.held_bytes = reserved
         async with self._drain.interruptible():
-            await self._announced.acquire()
+            await self._announced.acquire(received.app, 1)
         try:
             async with asyncio.timeout(self._limits.receive_timeout_s):
                 received.data = await read() or b""
         except TimeoutError:
             raise late(self._limits.receive_timeout_s) from None
         finally:
-            self._announced.release()
+            self._announced.release(received.app, 1)
 
-    def _count_undeclared(self, received: Received, missing: int) -> None:
-        if not self._has_room(missing):
+    def _count_undeclared(self, received: Received, missing: int, *, alone: bool = False) -> None:
+        if alone:
+            self._memory.count(received.app, missing)
+        elif not self._memory.try_acquire(received.app, missing, more_of=received.held_bytes):
             raise _full()
-        self._count(missing)
         received.held_bytes += missing
+        self._show_memory()
 
     def _return_excess(self, received: Received, size: int) -> None:
         """Return what was declared but did not arrive."""
         excess = received.held_bytes - (size if size > SMALL else 0)
         if excess > 0:
             received.held_bytes -= excess
-            self._free(excess)
+            self._free(received.app, excess)
 
     def release(self, received: Received, continuation: asyncio.Future[Any] | None = None) -> None:
         """Count a request no longer: its call has been answered, and the task that continues it, if any, has ended."""
         if not received.held_bytes:
             return
         if continuation is None or continuation.done():
-            self._free(received.held_bytes)
+            self._free(received.app, received.held_bytes)
         else:
-            continuation.add_done_callback(lambda _: self._free(received.held_bytes))
+            continuation.add_done_callback(lambda _: self._free(received.app, received.held_bytes))
 
     async def inflated(self, data: bytes) -> bytes:
         """Return a request without its caller's compression; raises ApiError if it is too large or damaged."""
@@ -195,49 +197,21 @@ class Uploads:
             text = f"The request has {size} bytes; this call takes {self._limits.message_bytes} at most."
             raise errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
 
-    async def _wait_for_room(self, size: int) -> None:
-        if self._has_room(size):
-            self._count(size)
-            return
-        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (size, room)
-        self._queue.append(place)
+    async def _wait_for_memory(self, app: str, size: int) -> None:
         self._metrics.uploads_waiting.inc()
         try:
             async with self._drain.interruptible():
-                await room
-        except BaseException:
-            if room.done() and not room.cancelled():
-                self._free(size)
-            elif place in self._queue:  # another call that ended at the same moment may have removed it
-                self._queue.remove(place)
-                self._admit()
-            raise
+                await self._memory.acquire(app, size)
         finally:
             self._metrics.uploads_waiting.dec()
+            self._show_memory()
 
-    def _has_room(self, size: int) -> bool:
-        return not self._queue and self._fits(size)
+    def _free(self, app: str, size: int) -> None:
+        self._memory.release(app, size)
+        self._show_memory()
 
-    def _fits(self, size: int) -> bool:
-        return not self._held or self._held + size <= self._limits.held_bytes
-
-    def _count(self, size: int) -> None:
-        self._held += size
-        self._metrics.upload_bytes.set(self._held)
-
-    def _free(self, size: int) -> None:
-        if size:
-            self._count(-size)
-            self._admit()
-
-    def _admit(self) -> None:
-        """Let those in front of the line in, as far as there is room."""
-        while self._queue and self._fits(self._queue[0][0]):
-            size, room = self._queue.popleft()
-            if not room.done():
-                self._count(size)
-                room.set_result(None)
+    def _show_memory(self) -> None:
+        self._metrics.upload_bytes.set(self._memory.taken)
 
 
 def _full() -> ApiError:

@@ -1,6 +1,7 @@
 """The reception of large requests: which ones wait, which are refused, and that every byte is given back."""
 
 import asyncio
+import itertools
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.pipeline.receiving import uploads as module
-from discordproxy_api.pipeline.receiving.uploads import SMALL, UploadLimits, Uploads
+from discordproxy_api.pipeline.receiving.uploads import SMALL, Received, UploadLimits, Uploads
 
 LARGE = 4 * SMALL
 BUDGET = 2 * LARGE + 2 * SMALL
@@ -17,7 +18,7 @@ BUDGET = 2 * LARGE + 2 * SMALL
 
 class Reception:
     def __init__(self, **limits) -> None:
-        self.drain, self.metrics = Drain(), Metrics()
+        self.drain, self.metrics, self.numbers = Drain(), Metrics(), itertools.count()
         values = {"held_bytes": BUDGET, "announced": 2, "arriving": 2, "slow": 1, **limits}
         self.uploads = Uploads(UploadLimits(**values), drain=self.drain, metrics=self.metrics)
 
@@ -29,13 +30,15 @@ class Reception:
     def waiting(self):
         return self.metrics.uploads_waiting._value.get()
 
-    async def hold(self, size, done, *, declared=0, read=None):
-        """Receive one request and keep it until `done`."""
+    async def hold(self, size, done, *, declared=0, read=None, app=None):
+        """Receive one request of an application, else of one of its own, and keep it until `done`."""
 
         async def arrives():
             return b"x" * size
 
-        received = await self.uploads.receive(read or arrives, declared)
+        received = await self.uploads.receive(
+            read or arrives, declared, received=Received(app or f"app {next(self.numbers)}")
+        )
         try:
             assert len(received.pop()) == size
             assert received.pop() == b""
@@ -270,6 +273,69 @@ async def test_a_loop_that_was_busy_does_not_take_a_request_for_slow(monkeypatch
 
     await reception.hold(1, _set_event(), read=arrives)  # as a slow request it would find no place
     assert reception.held == reception.waiting == 0
+
+
+async def test_an_application_leaves_memory_for_others():
+    reception, done = Reception(held_bytes=8 * LARGE, announced=99), asyncio.Event()
+    many = [reception.start(LARGE, done, declared=LARGE, app="many") for _ in range(20)]
+    await settle()
+    assert (reception.held, reception.waiting) == (4 * LARGE, 16)
+    with pytest.raises(ApiError):
+        await reception.hold(LARGE, done, app="many")
+    others = [reception.start(LARGE, done, declared=declared, app="other") for declared in (0, LARGE)]
+    await settle()
+    assert (reception.held, reception.waiting) == (6 * LARGE, 16)
+    await asyncio.gather(*many, *others, _set(done))
+    assert (reception.held, reception.waiting) == (0, 0)
+
+
+async def test_who_waits_for_room_is_passed_by_nobody_but_the_share_of_others():
+    reception, done, first = Reception(held_bytes=8 * LARGE, announced=99), asyncio.Event(), asyncio.Event()
+    one, two, three = (asyncio.Event() for _ in range(3))
+    many = [reception.start(LARGE, event, declared=LARGE, app="many") for event in (one, two, done, done, done)]
+    other = reception.start(3 * LARGE, three, declared=3 * LARGE, app="other")
+    await settle()
+    assert (reception.held, reception.waiting) == (7 * LARGE, 1)
+    big = reception.start(3 * LARGE, first, declared=3 * LARGE, app="big")
+    small = reception.start(LARGE, done, declared=LARGE, app="small")
+    await settle()
+    assert reception.waiting == 3  # there is room for the small one, but it came after the big one
+    one.set()
+    await settle()
+    assert reception.waiting == 3
+    two.set()
+    await settle()
+    assert (reception.held, reception.waiting) == (6 * LARGE, 2)  # the application has its share again
+    three.set()
+    await settle()
+    assert (reception.held, reception.waiting) == (7 * LARGE, 0)
+    await asyncio.gather(*many, other, big, small, *map(_set, (done, first)))
+    assert (reception.held, reception.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("declared", [0, LARGE])
+async def test_stalled_uploads_of_an_application_leave_places_for_others(monkeypatch, declared):
+    monkeypatch.setattr(module, "PROMPT_S", 0.01)
+    reception = Reception(held_bytes=99 * LARGE, announced=4, slow=4, arriving=99)
+    stalled = [
+        reception.start(1, asyncio.Event(), read=asyncio.Event().wait, declared=declared, app="stalled")
+        for _ in range(9)
+    ]
+    await asyncio.wait(stalled, timeout=0.1)
+    arrived = asyncio.Event()
+
+    async def slowly():
+        await arrived.wait()
+        return b"x"
+
+    other = reception.start(1, _set_event(), read=slowly, declared=declared, app="other")
+    await asyncio.wait({other}, timeout=0.05)
+    arrived.set()
+    await asyncio.wait_for(other, 5)
+    for task in stalled:
+        task.cancel()
+    await asyncio.gather(*stalled, return_exceptions=True)
+    assert reception.held == 0
 
 
 def _set_event():
