@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 from typing_extensions import Self
 
+from discordproxy_api.route_patterns import checked_route
 from discordproxy_ratelimit.settings import SharedSettings
 
 MIB = 1024 * 1024
@@ -19,6 +20,7 @@ Seconds = Annotated[float, Field(ge=0, le=1_000_000)]
 Timeout = Annotated[float, Field(ge=0.01, le=86_400)]
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Memory = Annotated[int, Field(ge=1, le=2**50)]
+RoutePattern = Annotated[str, AfterValidator(checked_route)]
 
 MAX_WORKERS = 10_000
 MAX_PORT = 65_535
@@ -176,10 +178,12 @@ class ApiSettings(SharedSettings):
         default=False,
         description="whether messages without allowed_mentions can mention only users, not roles and everyone",
     )
-    request_allow: tuple[str, ...] = Field(
-        (), description='JSON list of routes ("GET /guilds/{guild_id}/audit-logs") that Request may use; empty: all'
+    request_allow: tuple[RoutePattern, ...] = Field(
+        (),
+        description='JSON list of routes ("GET /guilds/{guild_id}/audit-logs") that Request may use; * matches '
+        "anything; empty: all",
     )
-    request_deny: tuple[str, ...] = Field((), description="JSON list of routes that Request may not use")
+    request_deny: tuple[RoutePattern, ...] = Field((), description="JSON list of routes that Request may not use")
 
     drain_timeout: Seconds = Field(
         default_factory=default_drain_timeout_s,

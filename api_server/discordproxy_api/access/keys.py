@@ -14,11 +14,12 @@ from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal
 
 import tomllib
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 from discordproxy_api.calls.principal import APP_NAME, Principal
 from discordproxy_api.calls.scopes import ALL_COMMANDS, READ, WRITE, Scopes
+from discordproxy_api.route_patterns import checked_route
 from discordproxy_gateway.events import UnknownEventError, check_types
 
 PREFIX = "dpk_"
@@ -30,7 +31,7 @@ NAME_LENGTH = 8
 AppName = Annotated[str, Field(pattern=f"^{APP_NAME.pattern}$")]
 Snowflake = Annotated[int, Field(ge=1, lt=1 << 64)]
 CommandName = Annotated[str, Field(min_length=1, max_length=32)]
-Route = Annotated[str, Field(pattern=r"^(\*|(GET|POST|PUT|PATCH|DELETE|\*) [/*]\S*)$")]
+Route = Annotated[str, AfterValidator(checked_route)]
 
 
 class KeyFileError(ValueError):

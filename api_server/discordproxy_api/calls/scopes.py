@@ -4,6 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from discordproxy_api.route_patterns import route_matches
+
 READ, WRITE = "read", "write"
 REQUEST = "Request"
 PRIORITIES = ("low", "normal", "high")
@@ -90,7 +92,7 @@ class Scopes:
 
     def allows_route(self, route: str) -> bool:
         """Return whether `Request` may use a route, "METHOD /template"."""
-        return self.requests is None or any(_route_matches(route, pattern) for pattern in self.requests)
+        return self.requests is None or any(route_matches(route, pattern) for pattern in self.requests)
 
     def allows_as_request(self, route: str) -> bool:
         """Return whether a route that has an RPC may be used as the RPC `Request`; always False without a route."""
@@ -107,9 +109,3 @@ class Scopes:
     def forbidden_events(self, types: Collection[str]) -> list[str]:
         """Return the names among `types` that may not be subscribed to."""
         return [] if self.events is None else sorted(set(types) - self.events)
-
-
-def _route_matches(route: str, pattern: str) -> bool:
-    """Return whether a route matches; `*` matches anything, and no other character is special."""
-    literal = pattern.replace("[", "[[]").replace("?", "[?]")
-    return fnmatchcase(route, literal)

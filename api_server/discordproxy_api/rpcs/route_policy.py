@@ -9,6 +9,7 @@ from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.scopes import REQUEST
 from discordproxy_api.contract.contract import Rpc
+from discordproxy_api.route_patterns import route_matches
 from discordproxy_ratelimit.route import Route, names_token, route_of, template_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -24,14 +25,16 @@ _MAX_DECODINGS = 5
 
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
-    """The routes that the operator allows, as "METHOD /template"; an empty `allow` allows all."""
+    """The routes that the operator allows, as "METHOD /template" or patterns; an empty `allow` allows all."""
 
     allow: Collection[str] = ()
     deny: Collection[str] = ()
 
     def permits(self, route: str) -> bool:
         """Return whether a route may be used."""
-        return route not in self.deny and (not self.allow or route in self.allow)
+        if any(route_matches(route, pattern) for pattern in self.deny):
+            return False
+        return not self.allow or any(route_matches(route, pattern) for pattern in self.allow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
+from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.settings import GatewaySettings
 from fakes.every_case import every_case
@@ -100,3 +101,35 @@ def test_every_number_has_bounds(kind):
             with pytest.raises(ValidationError) as refused:
                 kind(DISCORD_BOT_TOKEN="t", **{name: value})
             assert [error["loc"][0] for error in refused.value.errors()] == [name]
+
+
+@pytest.mark.parametrize("name", ["request_allow", "request_deny"])
+@pytest.mark.parametrize(
+    ("pattern", "fix"),
+    [
+        ("/guilds/{guild_id}", "a method and a path"),
+        ("get /guilds/{guild_id}", "a method and a path"),
+        ("GET guilds/{guild_id}", "a method and a path"),
+        ("GET /guilds/{guild_id}/", "no slash at its end"),
+        ("GET /api/v10/guilds/{guild_id}", "no /api"),
+        ("GET /guilds/{guild_id}?with_counts=true", "no query string"),
+        ("GET /guilds/81384788765712384", "the route is GET /guilds/{guild_id}"),
+        ("PUT /channels/{channel_id}/pins/9", "the route is PUT /channels/{channel_id}/pins/{message_id}"),
+    ],
+)
+def test_a_route_that_no_request_can_have_is_refused(name, pattern, fix):
+    with pytest.raises(ValueError, match=re.escape(fix)):
+        ApiSettings(DISCORD_BOT_TOKEN="t", **{name: ["GET *", pattern]})
+
+
+def test_routes_of_every_rpc_and_of_discords_documentation_are_patterns():
+    routes = [f"{rpc.method} {rpc.template}" for rpc in load_contract().values() if rpc.template]
+    routes += [
+        "*",
+        "* *",
+        "DELETE *",
+        "* /guilds/{guild.id}/*",
+        "POST /channels/{channel.id}/messages",
+        "GET /users/@me",
+    ]
+    assert ApiSettings(DISCORD_BOT_TOKEN="t", request_deny=routes).request_deny == tuple(routes)

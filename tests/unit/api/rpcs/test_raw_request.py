@@ -190,6 +190,13 @@ def test_files():
         (RoutePolicy(allow=["GET /guilds/{guild_id}"]), False),
         (RoutePolicy(deny=["GET /guilds/{guild_id}/audit-logs"]), False),
         (RoutePolicy(deny=["POST /guilds/{guild_id}/audit-logs"]), True),
+        (RoutePolicy(deny=["GET /guilds/{guild.id}/audit-logs"]), False),
+        (RoutePolicy(deny=["GET /guilds/*"]), False),
+        (RoutePolicy(deny=["* /guilds/{id}/*"]), False),
+        (RoutePolicy(deny=["*"]), False),
+        (RoutePolicy(deny=["DELETE *"]), True),
+        (RoutePolicy(allow=["GET *"]), True),
+        (RoutePolicy(allow=["GET *"], deny=["* */audit-logs"]), False),
     ],
 )
 def test_the_routes_that_the_operator_allows(policy, allowed):
