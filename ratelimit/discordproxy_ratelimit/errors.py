@@ -10,7 +10,6 @@ BrokerError
  `- DrainingError            this process is shutting down
 """
 
-UNAVAILABLE = "Redis does not answer"
 STOPPING = "This worker is stopping; another one will serve the call"
 
 

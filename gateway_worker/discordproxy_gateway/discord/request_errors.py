@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from discordproxy_gateway.request_permits import NoPermitError
 from discordproxy_ratelimit.headers import TOO_MANY, read_answer, retry_after_s
+from discordproxy_ratelimit.redis.refusals import failure_of
 
 EDGE_WAIT_S = 60.0
 """Minimum wait after Discord's edge has refused this machine's address."""
@@ -55,7 +56,7 @@ _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str |
     (aiohttp.ClientResponseError, lambda error: f"handshake refused: HTTP {error.status}"),
     (discord.HTTPException, lambda error: f"refused: HTTP {error.status}"),
     (discord.RateLimited, lambda error: f"rate limited for {error.retry_after:.0f} s"),
-    (RedisError, lambda error: f"Redis failed ({type(error).__name__})"),
+    (RedisError, lambda error: f"the server {failure_of(error)}"),
     (NoPermitError, str),
     (aiohttp.ClientConnectorError, _unconnected),
     (ssl.SSLError, lambda error: f"TLS failed: {_tls_words(error)}"),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from discordproxy_ratelimit.errors import STOPPING, UNAVAILABLE, BrokerUnavailableError, DrainingError, WaitRefusedError
+from discordproxy_ratelimit.errors import STOPPING, BrokerUnavailableError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
 from discordproxy_ratelimit.limiter.acquiring import REDIS_GRACE_S, Dispatcher
 from discordproxy_ratelimit.limiter.bucket_cache import BucketCache, CachedBucket
@@ -278,7 +278,7 @@ class Account:
         if self._link.is_up or self._link.down_for_s() < REDIS_GRACE_S - 0.01:
             return
         for waiter in self._lanes:
-            waiter.fail(BrokerUnavailableError(UNAVAILABLE, retry_after_s=1.0))
+            waiter.fail(self._link.unavailable())
 
     def drain(self) -> None:
         """Fail all calls that wait with `DrainingError`."""

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from discordproxy_ratelimit.errors import (
-    UNAVAILABLE,
     BrokerUnavailableError,
     KnownRefusalError,
     TokenRejectedError,
@@ -119,7 +118,7 @@ class Dispatcher:
             async with asyncio.timeout(max(0.0, REDIS_GRACE_S - self._link.down_for_s())):
                 await self._link.until_up()
         except TimeoutError:
-            waiter.fail(BrokerUnavailableError(UNAVAILABLE, retry_after_s=1.0))
+            waiter.fail(self._link.unavailable())
             return
         waiter.task = None
         if not waiter.grant.done():

@@ -28,7 +28,7 @@ from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.redis.connections import adapted
 from discordproxy_ratelimit.redis.pipeline import Pipeline
 from discordproxy_ratelimit.redis.pool import MAX_CONNECTIONS, UNBOUNDED, BoundedPool, RedisCertificates
-from discordproxy_ratelimit.redis.refusals import LOGIN_REFUSED, NO_DATABASE, refusal_of
+from discordproxy_ratelimit.redis.refusals import LOGIN_REFUSED, NO_DATABASE, failure_of
 from discordproxy_ratelimit.redis.url import Target, describe, parse
 
 
@@ -267,15 +267,14 @@ async def wait_for(url: str, *, within_s: float) -> None:
                 try:
                     await client.execute_command("PING")  # type: ignore[no-untyped-call] # raw commands have no types
                 except (RedisError, OSError) as error:
-                    if (refused := refusal_of(error)) in (LOGIN_REFUSED, NO_DATABASE):
+                    if (refused := failure_of(error)) in (LOGIN_REFUSED, NO_DATABASE):
                         raise _unavailable(url, refused) from None
                 else:
                     return
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise _unavailable(
-            url, refused or f"did not answer for {within_s:g} s; start it or set DISCORDPROXY_REDIS_URL"
-        ) from None
+        silence = f"did not answer for {within_s:g} s; start it or set DISCORDPROXY_REDIS_URL"
+        raise _unavailable(url, refused or silence) from None
     finally:
         await client.aclose()
 

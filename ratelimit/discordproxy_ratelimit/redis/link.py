@@ -27,7 +27,7 @@ from discordproxy_ratelimit.redis.client import (
     subscription,
 )
 from discordproxy_ratelimit.redis.pipeline import Pipeline
-from discordproxy_ratelimit.redis.refusals import refusal_of
+from discordproxy_ratelimit.redis.refusals import failure_of
 from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 log = logging.getLogger(__name__)
@@ -135,6 +135,7 @@ class RedisLink:
         self.trace = trace
         self._home, self._node = home, ""
         self._first_run = ""
+        self._failure = "does not answer"
         self._losses = 0  # in a row, without a script that ran in between
         self._logged_refusals: set[str] = set()
         self.run_id = ""
@@ -232,19 +233,22 @@ class RedisLink:
     def _unavailable(self, error: Exception) -> BrokerUnavailableError:
         """Mark the server as unavailable; return the error of the command."""
         self.lost(error)
-        return BrokerUnavailableError("Redis does not answer", retry_after_s=1.0)
+        return self.unavailable()
+
+    def unavailable(self) -> BrokerUnavailableError:
+        """Return the error of calls while the server does not work, with the reason."""
+        return BrokerUnavailableError(f"Redis {self._failure}", retry_after_s=1.0)
 
     def lost(self, error: Exception) -> None:
         """Mark the server as unavailable, and start to reconnect."""
-        was_up, self.is_up = self.is_up, False
+        was_up, self.is_up, self._failure = self.is_up, False, failure_of(error)
         self._up.clear()
         self._log_refusal(error)
         if self._down_since is None:
             self._down_since = asyncio.get_running_loop().time()
         if was_up:
             self._losses += 1
-            silence = f"does not answer ({type(error.__cause__ or error).__name__})"
-            log.warning("Redis %s", refusal_of(error) or silence)
+            log.warning("Redis %s", self._failure)
             for watcher in self.watchers:
                 watcher.link_down()
         self._reconnect()
@@ -256,7 +260,7 @@ class RedisLink:
         """
         if isinstance(error, ResponseError) and (begin := str(error)[:_REFUSAL_BEGIN]) not in self._logged_refusals:
             self._logged_refusals.add(begin)
-            log.error("Redis refuses the broker's script: %s", error)
+            log.error("Redis refuses the broker's script: it %s (%s)", self._failure, error)
 
     def _reconnect(self) -> None:
         if self._closed:
@@ -339,7 +343,7 @@ class RedisLink:
             try:
                 async with subscription(self._client, self._home) as pubsub, self._until_renewed():
                     await pubsub.subscribe(*channels)
-                    pause_s, unconfirmed = 0.05, len(channels)
+                    unconfirmed = len(channels)
                     while True:
                         message = await pubsub.get_message(timeout=None)
                         if message is not None:
@@ -348,14 +352,15 @@ class RedisLink:
                         unconfirmed -= 1
                         if not unconfirmed:
                             self._subscribed.set()
+                            pause_s = 0.05
             except (RedisError, OSError) as error:
                 self._subscribed.set()  # the subscription is not required
                 if self._pipeline is None and not isinstance(error, (ResponseError, TimeoutError)):
                     self._reconnect()  # a Cluster: no other connection shows that a server is gone
                 log.log(
                     logging.WARNING if isinstance(error, ResponseError) else logging.DEBUG,
-                    "The subscription to hints of other workers failed (%s: %s); retrying in %.2f s",
-                    *(type(error).__name__, error, pause_s),
+                    "The subscription to hints of other workers failed: Redis %s (%s); retrying in %.2f s",
+                    *(failure_of(error), error, pause_s),
                 )
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, MAX_PAUSE_S)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from discordproxy_ratelimit.redis.client import connect
-from discordproxy_ratelimit.redis.refusals import IS_REPLICA, refusal_of
+from discordproxy_ratelimit.redis.refusals import IS_REPLICA, failure_of, refusal_of
 from discordproxy_ratelimit.redis.url import describe, is_encrypted, is_remote, parse
 
 log = logging.getLogger("broker")
@@ -81,8 +81,6 @@ async def _script_refusal(client: Redis) -> str:
     """
     try:
         await client.eval("#!lua flags=allow-oom\nreturn 1", 0)  # type: ignore[no-untyped-call, misc, unused-ignore]
-    except NoPermissionError:
-        return "this user may not run scripts; allow EVAL, EVALSHA and SCRIPT LOAD (ACL category @scripting)"
     except ResponseError as error:
         return f"it {refusal_of(error) or 'refuses scripts; see its log'}"
     return ""
@@ -140,7 +138,7 @@ class Watch:
             label, found = await inspect(client, self._url)
         except (RedisError, OSError) as error:
             if self.answering is not False:
-                log.error("Redis at %s %s (nothing is sent meanwhile)", where, _complaint(error))  # noqa: TRY400
+                log.error("Redis at %s %s (nothing is sent meanwhile)", where, failure_of(error))  # noqa: TRY400
             self.answering = False
             return
         self._inspect_at = now + INSPECT_EVERY_S
@@ -163,13 +161,14 @@ class Watch:
         known = [_without_figures(problem) for problem in self._problems]
         for problem in found:
             if _without_figures(problem) not in known:
-                log.warning("Redis at %s: %s", where, problem)
+                log.log(_level_of(problem), "Redis at %s: %s", where, problem)
         self._problems = found
+
+
+def _level_of(problem: str) -> int:
+    """Return the level of a problem: `it does ...` prevents all calls, other sentences are about risks."""
+    return logging.ERROR if problem.startswith("it ") else logging.WARNING
 
 
 def _without_figures(problem: str) -> str:
     return re.sub(r"[0-9,]+", "", problem)
-
-
-def _complaint(error: Exception) -> str:
-    return refusal_of(error) or (f"does not answer ({type(error).__name__}); start it or set DISCORDPROXY_REDIS_URL")

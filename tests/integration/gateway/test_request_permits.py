@@ -96,9 +96,9 @@ async def test_without_redis_nothing_is_sent(sandbox, written, instead):
         intents=INTENTS, rest_url=rest_url, permits=RequestPermits(opener(url, "none"), rest_url)
     )
     try:
-        with pytest.raises(NoPermitError, match="no permit: Redis does not answer") as caught:
+        with pytest.raises(NoPermitError, match="no permit: Redis refuses connections") as caught:
             await bot.log_in(TOKEN)
-        assert describe(caught.value) == "no permit: Redis does not answer"
+        assert describe(caught.value) == "no permit: Redis refuses connections; start it or set DISCORDPROXY_REDIS_URL"
     finally:
         await bot.close()
     assert not sandbox.ledger.records

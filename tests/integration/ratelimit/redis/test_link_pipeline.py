@@ -233,4 +233,17 @@ async def test_refusals_that_alternate_are_logged_once_each(server, caplog):
         for command in ("FCALL", "EVALSHA"):
             link.lost(redis.ResponseError(f"unknown command '{command}', with args beginning with: '{number}'"))
     await link.close()
-    assert caplog.text.count("Redis refuses the broker's script: unknown command") == 2
+    assert caplog.text.count("Redis refuses the broker's script: it does not offer the command") == 2
+
+
+async def test_a_user_without_the_channel_tries_less_and_less_often(server, operator, caplog):
+    async def receive(link):
+        async for _ in link.messages("hints"):
+            pass
+
+    operator.acl_setuser("limited", enabled=True, passwords=["+pass"], keys=["*"], commands=["+@all"])
+    async with link_to(f"{server.url}?username=limited&password=pass") as link:
+        receiving = asyncio.create_task(receive(link))
+        await eventually(lambda: "retrying in 0.40 s" in caplog.text)
+        receiving.cancel()
+    assert "does not allow its user the channels of this proxy; allow" in caplog.text
