@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prepare()
     exit_on_stop_signal()  # no traceback during the imports; `Supervision` replaces these handlers
     options = parser().parse_args(arguments)
+    _require_folder()
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         complain("The server needs more packages: pip install 'discordproxy[server]>=2'")
         raise SystemExit(USAGE)
@@ -76,6 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.enable()
     levels = options.log_file_level, options.log_console_level
     raise SystemExit(launch(LaunchOptions(options.log_file_path, *levels, options.sandbox)))
+
+
+def _require_folder() -> None:
+    """Exit if the current folder, to which settings and files are relative, has been removed."""
+    try:
+        Path.cwd()
+    except OSError:
+        complain("ERROR: The current folder no longer exists; change to another one")
+        raise SystemExit(USAGE) from None
 
 
 def into_environment(options: argparse.Namespace) -> dict[str, str]:

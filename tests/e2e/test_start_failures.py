@@ -167,6 +167,14 @@ async def test_log_folder_not_there(quiet, tmp_path: Path) -> None:
         assert "--log-file-path" in line
 
 
+async def test_folder_that_no_longer_exists(settings: dict[str, str], tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = str(COMMANDS / "discordproxyserver")
+    async with Process(command, env=settings, cwd=gone, preexec_fn=gone.rmdir) as process:
+        assert await one_error(process, 2) == "ERROR: The current folder no longer exists; change to another one"
+
+
 async def test_open_to_a_network_without_keys(quiet, settings: dict[str, str]) -> None:
     settings["DISCORDPROXY_HOST"] = "0.0.0.0"
     async with quiet() as process:
@@ -201,5 +209,5 @@ def test_redis_not_reachable(without_redis: subprocess.Popen[str]) -> None:
     assert "Traceback" not in output
     assert "c4nary" not in output
     (error,) = [line for line in output.splitlines() if line.startswith("ERROR: ")]
-    assert f"Redis at unix://{NOWHERE} did not answer" in error
+    assert f"Redis at unix://{NOWHERE} has no socket at this path" in error
     assert "DISCORDPROXY_REDIS_URL" in error
