@@ -21,6 +21,8 @@ _ENCODED_FORM = re.compile(r"application/x-www-form-urlencoded\s*(?:;.*)?", re.I
 UNREADABLE = "?"
 """Stands for a body whose targets cannot be found; no JSON."""
 
+_NONCE_FIELDS = {"nonce", "enforce_nonce"}
+
 
 @dataclass(slots=True)  # not frozen: that makes its creation five times as slow
 class Body:
@@ -127,7 +129,7 @@ def with_nonce(body: Body, nonce: str) -> bytes:
     assert body.json_at is not None, "the message has a JSON object"  # noqa: S101 - for the type checker
     start, end = body.json_at
     document = body.document
-    if "nonce" in document or "enforce_nonce" in document:
+    if _NONCE_FIELDS & document.keys():
         new = orjson.dumps({**document, "nonce": nonce, "enforce_nonce": True})
         return body.data[:start] + new + body.data[end:]
     at = body.data.index(b"{", start) + 1
@@ -137,7 +139,19 @@ def with_nonce(body: Body, nonce: str) -> bytes:
 
 def takes_nonce(body: Body) -> bool:
     """Return whether a message has no nonce of its caller, and one can be added."""
-    return isinstance(body.document, dict) and body.readable and body.document.get("nonce") in (None, "")
+    document = body.document
+    if not (isinstance(document, dict) and body.readable and document.get("nonce") in (None, "")):
+        return False
+    return not _NONCE_FIELDS & document.keys() or _can_be_encoded(document)
+
+
+def _can_be_encoded(document: dict[str, Any]) -> bool:
+    """Return whether a document can be written again; one that is nested very deep can only be read."""
+    try:
+        orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def enforces_nonce(body: Body) -> bool:

@@ -279,3 +279,23 @@ async def test_a_response_to_an_interaction_may_be_an_encoded_form(call, fields)
     answer = await call("POST", path, data=form)
     assert answer.status == 200
     assert answer.document["resource"]["message"]["content"] == "ä & b"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "fields"),
+    [
+        ("POST", f"/channels/{CHANNEL_ID}/messages", {"content": "x"}),
+        ("POST", f"/channels/{CHANNEL_ID}/messages", {"content": "x", "nonce": ""}),
+        ("POST", f"/channels/{CHANNEL_ID}/messages", {"content": "x", "enforce_nonce": False}),
+        ("POST", "/interactions/1/token/callback", {"type": 4}),
+        ("PATCH", f"/channels/{CHANNEL_ID}/messages/1", {"content": "x"}),
+        ("POST", f"/channels/{CHANNEL_ID}/threads", {"name": "x"}),
+    ],
+)
+async def test_a_body_that_is_nested_very_deep(call, caplog, method, target, fields):
+    deep = json.dumps(fields)[:-1] + ', "data": ' + "[" * 500 + "]" * 500 + "}"
+    answer = await call(method, target, data=deep, headers={"Content-Type": "application/json"})
+    assert answer.status != 500
+    assert not [
+        record for record in caplog.records if "discordproxy_api" in record.name and record.levelname == "ERROR"
+    ]
