@@ -102,6 +102,7 @@ class FakeGateway:
                 web.get("/api/v10/users/@me", self._me),
                 web.get("/api/v10/gateway/bot", self._gateway_bot),
                 web.get("/api/v10/applications/@me", self._application),
+                web.get("/api/v10/channels/{channel_id}", self._unknown_channel),
                 web.post("/api/v10/interactions/{id}/{token}/callback", self._callback),
                 web.get("/{where:gateway|resume}", self._websocket),
                 web.get("/{where:gateway|resume}/", self._websocket),
@@ -208,6 +209,9 @@ class FakeGateway:
         }
         url = f"ws://127.0.0.1:{self.port}/gateway"
         return self._json({"url": url, "shards": self.shards, "session_start_limit": limit})
+
+    async def _unknown_channel(self, _request: web.Request) -> web.Response:
+        return self._json({"message": "Unknown Channel", "code": 10003}, 404)
 
     async def _application(self, _request: web.Request) -> web.Response:
         return self._json({"id": BOT["id"], "interactions_endpoint_url": self.interactions_endpoint})
