@@ -29,6 +29,9 @@ NEEDED = ("broker", "discord")
 HEALTH_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
 """Targets on the HTTP ports that report health: alive for the first two, ready for the third."""
 
+STARTING = 20
+"""Rounds in which a worker starts: its connection to Redis takes some milliseconds more than its port."""
+
 OTHERS_EVERY = 3
 """Rounds between two probes of the other services while they are up; each costs several commands of Redis."""
 
@@ -80,8 +83,8 @@ class Health:
 
     Args:
         probes: by service name; those in `NEEDED` decide about readiness.
-        every_s: seconds between two rounds; a fifth of it while the worker is not ready. Services that are not in
-            `NEEDED` are probed in every third round while they are up.
+        every_s: seconds between two rounds; a fifth of it while the worker is not ready, and less while it starts.
+            Services that are not in `NEEDED` are probed in every third round while they are up.
     """
 
     def __init__(self, probes: Mapping[str, Probe], metrics: Metrics, *, every_s: float = 1.0) -> None:
@@ -128,7 +131,7 @@ class Health:
         """Probe until cancelled."""
         for round_number in itertools.count():
             await self.probe(others=round_number % OTHERS_EVERY == 0)
-            await asyncio.sleep(self._every_s if self.ready else self._every_s / 5)
+            await asyncio.sleep(self._every_s if self.ready else self._every_s / (50 if round_number < STARTING else 5))
 
     async def probe(self, *, others: bool = True) -> None:
         """Run the probes once and publish the states.

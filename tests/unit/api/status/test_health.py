@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import itertools
 
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.status.health import Health
+from discordproxy_api.status.health import STARTING, Health
 from fakes.virtual_time import EPOCH_S, VirtualClock, run
 
 
@@ -13,20 +14,22 @@ def test_a_worker_that_is_not_ready_looks_again_soon():
     looks: list[float] = []
 
     async def probe() -> bool:
-        looks.append(round(clock.now - EPOCH_S, 1))
-        return len(looks) > 2
+        looks.append(round(clock.now - EPOCH_S, 2))
+        return 2 < len(looks) < STARTING or len(looks) > STARTING + 2
 
     async def story() -> None:
         health = Health({"broker": probe}, Metrics())
         looking = asyncio.create_task(health.run())
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(20.5)
         assert health.ready
         looking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await looking
 
     run(story(), clock)
-    assert looks == [0.0, 0.2, 0.4, 1.4, 2.4]
+    pauses_s = [round(after - before, 2) for before, after in itertools.pairwise(looks)]
+    assert pauses_s[:4] == [0.02, 0.02, 1.0, 1.0]
+    assert pauses_s[STARTING - 2 : STARTING + 3] == [1.0, 0.02, 0.2, 0.2, 1.0]
 
 
 def test_services_that_calls_do_not_need_are_probed_less_often_while_they_are_up():
