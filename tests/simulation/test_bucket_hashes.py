@@ -161,6 +161,20 @@ def test_channels_whose_buckets_have_hashes_of_their_own(valkey, channels, worke
     assert discord.too_many == []
 
 
+def test_a_channel_keeps_its_state_while_others_change_the_hash_of_the_route(valkey):
+    clock = VirtualClock()
+    discord = FakeDiscord(latency=around(0.1, 0.05), limiter=lambda _: FixedWindow(5, 30.0))
+    discord.hash_of = lambda route: f"hash of {route.major}"
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 1, clock=clock) as workers_:
+            for channel in (1, 1, 1, 1, 1, 2, 3, 4, 1, 2):
+                await workers_.send(0, message_in(channel))
+
+    run(story(), clock)
+    assert discord.too_many == []
+
+
 def test_hashes_of_channels_are_forgotten_before_they_become_too_many(valkey):
     clock = VirtualClock()
     discord = FakeDiscord(latency=around(0.02, 0.01), limiter=lambda _: FixedWindow(5, 5.0))

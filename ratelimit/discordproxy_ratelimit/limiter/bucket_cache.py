@@ -47,6 +47,7 @@ class BucketCache:
         self._hashes: dict[str, str] = {}
         self._of_lanes: OrderedDict[str, str] = OrderedDict()
         self._former: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._last: OrderedDict[str, str] = OrderedDict()  # names of buckets, by lane
 
     def known_of(self, route: Route) -> str:
         """Return what `learn_hash` has stored for a route or lane."""
@@ -76,8 +77,14 @@ class BucketCache:
             name = route.lane if known.startswith(EACH_LANE) else route.name
             _keep_newest(self._former, name, (before, now))
 
-    def former_of(self, route: Route, now: float) -> str:
-        """Return the bucket's name before a recent change of its hash; empty without one."""
+    def former_of(self, route: Route, bucket: str, now: float) -> str:
+        """Return the name of the bucket whose state `bucket` inherits if it has none; empty without one.
+
+        It is the last one that a response to a call of this lane named, else that of the route before a recent change.
+        """
+        last = self._last.get(route.lane, bucket)
+        if last != bucket:
+            return last
         name = route.lane if self._hashes.get(route.name) == EACH_LANE else route.name
         former, since = self._former.get(name, ("", 0.0))
         return f"{former}|{route.major}" if former and now - since < FORMER_S else ""
@@ -88,14 +95,15 @@ class BucketCache:
         return f"?{route.lane}" if known in {"", "-"} else f"{known}|{route.major}"
 
     def names_of(self, route: Route, now: float) -> tuple[str, str, str]:
-        """Return `hash_of`, `bucket_of` and `former_of` of a route."""
+        """Return the last known hash of a route, and the names of its bucket and of the one before."""
         known = self.hash_of(route)
         bucket = f"?{route.lane}" if known in {"", "-"} else f"{known}|{route.major}"
-        return known, bucket, self.former_of(route, now) if self._former else ""
+        return known, bucket, self.former_of(route, bucket, now) if self._former else ""
 
     def keep(self, bucket: str, cached: CachedBucket) -> None:
         """Store a bucket's newest state; the oldest entry is removed beyond `MAX_BUCKETS`."""
         _keep_newest(self._by_bucket, bucket, cached)
+        _keep_newest(self._last, cached.lane, bucket)
 
     def forget_hashes(self) -> None:
         """Keep only the hashes of cached buckets: Redis has lost the others, and they are not restored."""
