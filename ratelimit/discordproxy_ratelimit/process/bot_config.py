@@ -110,6 +110,9 @@ def check_token(token: str, variable: str) -> None:
     """Raise ValueError if `token` is not a valid bot token."""
     if token.lower().startswith(("bot ", "bearer ")):
         raise ValueError(f"{variable}: holds more than the token; leave out the word in front of it")
+    name, sign, rest = token.partition("=")
+    if rest and name.isidentifier():  # a token has = at its end at most
+        raise ValueError(f"{variable}: holds more than the token; leave out {name}{sign}")
     if not token.isascii() or not token.isprintable() or any(c in " '\"" for c in token):
         raise ValueError(f"{variable}: has characters no bot token has; copy it again, without quotes or line breaks")
 

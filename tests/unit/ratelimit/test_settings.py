@@ -144,6 +144,11 @@ def test_lines_of_dotenv_for_other_programs_are_theirs(folder: Path) -> None:
     [
         ("DISCORD_BOT_TOKEN", "", "DISCORD_BOT_TOKEN is not set"),
         ("DISCORD_BOT_TOKEN", "Bot s3cret", "DISCORD_BOT_TOKEN: holds more than the token"),
+        (
+            "DISCORD_BOT_TOKEN",
+            "DISCORD_BOT_TOKEN=s3cret",
+            "DISCORD_BOT_TOKEN: holds more than the token; leave out DISC",
+        ),
         ("DISCORD_BOT_TOKEN", "s3cret s3cret", "DISCORD_BOT_TOKEN: has characters no bot token has"),
         ("DISCORD_BOT_TOKEN", '"s3cret"', "DISCORD_BOT_TOKEN: has characters no bot token has"),
         ("DISCORDPROXY_PORT", "abc", "DISCORDPROXY_PORT is 'abc'"),

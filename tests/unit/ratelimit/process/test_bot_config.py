@@ -62,6 +62,7 @@ def one(name: str = "a", **fields: str) -> str:
         (one(token=FIRST, token_file="x"), "needs either"),
         (one(token_file="missing"), "cannot read"),
         (one(token="Bot " + FIRST), "leave out the word in front"),
+        (one(token="TOKEN=" + FIRST), "leave out TOKEN="),
         (one(token="two words"), "characters no bot token has"),
         (one(token=FIRST, tokn="x"), "tokn is no setting of a bot"),
         (one("Big Bot", token=FIRST), "bot 1 name"),

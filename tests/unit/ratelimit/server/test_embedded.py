@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from discordproxy_ratelimit.server import embedded
 from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, find_binary, folder_of, make_private
 
 
@@ -141,6 +142,14 @@ def test_the_first_new_enough_server_on_the_path_is_taken(tmp_path: Path) -> Non
     assert find_binary(str(tmp_path), bundled=False) == str(tmp_path / "redis-server")
     server_program(tmp_path / "valkey-server", "Valkey server v=8.0.1")
     assert find_binary(str(tmp_path), bundled=False) == str(tmp_path / "valkey-server")
+
+
+def test_a_program_that_a_busy_machine_delays_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "VERSION_S", 0.1)
+    program = tmp_path / "valkey-server"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    assert find_binary(str(tmp_path), bundled=False) == str(program)
 
 
 def test_a_new_enough_server_of_the_system_is_preferred_to_the_wheel(tmp_path: Path) -> None:
