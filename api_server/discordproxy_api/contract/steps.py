@@ -77,6 +77,11 @@ def follow_ups(name: str, request: Any, response: Any) -> list[Outgoing]:
     ]
 
 
+def is_nonce(value: Any) -> bool:
+    """Return whether Discord accepts a value as a nonce."""
+    return (isinstance(value, str) and len(value) <= NONCE_LENGTH) or type(value) is int
+
+
 def nonce_of(seed: str, part: int) -> str:
     """Return the nonce of one part of a call: 25 characters, Discord's maximum."""
     return hashlib.sha256(f"{part}:{seed}".encode()).hexdigest()[:NONCE_LENGTH]

@@ -102,6 +102,15 @@ def read_json(body: bytes) -> Any:
         return json.loads(text.encode("utf-8", "replace"))
 
 
+def is_writable(document: Any) -> bool:
+    """Return whether a document can be written again; one that is nested very deep can only be read."""
+    try:
+        orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
 def rest_request(outgoing: Outgoing, *, now_ms: int) -> RestRequest:
     """Return the request for a translated one; `now_ms` is Unix time."""
     body = outgoing.body

@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl
 import orjson
 
 from discordproxy_api.access.targets import CHANNEL, GUILD
+from discordproxy_api.contract.steps import is_nonce
 from discordproxy_api.contract.translate import OutgoingFile
 from discordproxy_api.discord.form import PAYLOAD
-from discordproxy_api.discord.request import read_json
+from discordproxy_api.discord.request import is_writable, read_json
 from discordproxy_api.http.multipart import MultipartError, Part, boundary_of, parts_of
 from discordproxy_api.rest_edge.head import JSON
 
@@ -142,21 +143,14 @@ def takes_nonce(body: Body) -> bool:
     document = body.document
     if not (isinstance(document, dict) and body.readable and document.get("nonce") in (None, "")):
         return False
-    return not _NONCE_FIELDS & document.keys() or _can_be_encoded(document)
+    return not _NONCE_FIELDS & document.keys() or is_writable(document)
 
 
-def _can_be_encoded(document: dict[str, Any]) -> bool:
-    """Return whether a document can be written again; one that is nested very deep can only be read."""
-    try:
-        orjson.dumps(document)
-    except orjson.JSONEncodeError:
-        return False
-    return True
-
-
-def enforces_nonce(body: Body) -> bool:
-    """Return whether a message has a nonce of its caller, and Discord enforces it."""
-    return bool(body.object.get("nonce")) and body.object.get("enforce_nonce") is True
+def enforced_nonce(body: Body) -> str | int | None:
+    """Return the nonce of its caller that a message has and Discord enforces; None without one that is valid."""
+    nonce = body.object.get("nonce")
+    enforced = body.readable and body.object.get("enforce_nonce") is True
+    return nonce if enforced and nonce and is_nonce(nonce) and is_writable(body.document) else None
 
 
 def fingerprint_of(body: Body, *identity: str) -> str:

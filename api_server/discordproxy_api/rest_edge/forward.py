@@ -12,14 +12,14 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import Repeat, repeatability
 from discordproxy_api.contract.steps import nonce_of
-from discordproxy_api.discord.request import Reply, RestRequest
+from discordproxy_api.discord.request import Reply, RestRequest, own_nonce
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.pipeline.idempotency import LogicalCall
 from discordproxy_api.pipeline.receiving.uploads import Received, Uploads
 from discordproxy_api.pipeline.unary_calls import Execution, Prepared
 from discordproxy_api.rest_edge.body import (
     Body,
-    enforces_nonce,
+    enforced_nonce,
     fingerprint_of,
     read_body,
     takes_nonce,
@@ -171,8 +171,11 @@ class Forward:
             targets = permission.targets_of_path(request, call)
         if (line.method, line.template) == CREATE_MESSAGE:  # it has no order, and is no matter of commands
             order, lacks_nonce = "", takes_nonce(body)
-            incoming.repeat = repeatability(line.method, nonce=lacks_nonce or enforces_nonce(body))
+            own = None if lacks_nonce else enforced_nonce(body)
+            incoming.repeat = repeatability(line.method, nonce=lacks_nonce or own is not None)
             send: Send = partial(self._send_message if lacks_nonce else self._send, incoming, body, call)
+            if own is not None:
+                send = partial(self._send_own_nonce, incoming, body, own, call)
         else:
             order = order_of(line.method, line.template, line.parameters, body.object)
             incoming.repeat = repeatability(line.method, nonce=False)
@@ -221,6 +224,13 @@ class Forward:
         message = NoncedMessage(name, nonce, partial(with_nonce, body))
         incoming.undelivered = partial(self._messages.keep, message)
         return self._messages.send(self._request(incoming, body, None), call, message)
+
+    def _send_own_nonce(self, incoming: Incoming, body: Body, own: str | int, call: Call) -> Awaitable[Reply]:
+        """Send a message with a nonce of the application's own, so that no other application's message has it."""
+        nonce = nonce_of(self._rest.nonces.seed(call, str(own)), 0)
+        request = self._request(incoming, body, with_nonce(body, nonce))
+        request.own_nonce = own_nonce(own, nonce)
+        return self._relay.send(request, call)
 
     def _callback(self, incoming: Incoming, body: Body) -> RestRequest:
         """Return a response to an interaction in parts: if it comes late, it is sent in another form."""

@@ -19,10 +19,10 @@ from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_api.calls.retry import repeatability
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.rules.checks import has_control_characters
-from discordproxy_api.contract.steps import NONCE_LENGTH, nonce_of
+from discordproxy_api.contract.steps import is_nonce, nonce_of
 from discordproxy_api.contract.translate import OutgoingFile
 from discordproxy_api.discord.form import PAYLOAD
-from discordproxy_api.discord.request import Reply, RestRequest, own_nonce
+from discordproxy_api.discord.request import Reply, RestRequest, is_writable, own_nonce
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.commands.own import OwnCommands
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
@@ -86,7 +86,7 @@ class Request:
         if (line.method, line.template) != CREATE_MESSAGE or document is None:
             return rest
         own = document.get("nonce")
-        if own and not _is_nonce(own):
+        if (own and not is_nonce(own)) or not is_writable(document):
             return rest  # Discord returns the error
         sent = nonce_of(self._rest.nonces.seed(call, str(own or "")), 0)
         return replace(
@@ -198,7 +198,3 @@ def _rest_request(request: Any, line: RequestLine, body_keys: tuple[str, ...], n
         authorization=authorization,
         repeat=repeatability(line.method, nonce=False),
     )
-
-
-def _is_nonce(value: Any) -> bool:
-    return (isinstance(value, str) and len(value) <= NONCE_LENGTH) or type(value) is int

@@ -281,6 +281,23 @@ async def test_a_response_to_an_interaction_may_be_an_encoded_form(call, fields)
     assert answer.document["resource"]["message"]["content"] == "ä & b"
 
 
+@pytest.mark.parametrize("nonce", ["1", 1, "x" * 25])
+async def test_an_enforced_nonce_is_one_of_its_application(call, nonce):
+    message = {"content": "x", "nonce": nonce, "enforce_nonce": True}
+    answers = [await call("POST", MESSAGES, json=message, base=f"/app={app}/api/v10") for app in ("a", "b", "a")]
+    assert [answer.document["nonce"] for answer in answers] == [nonce] * 3
+    first, other, repeated = (answer.document["id"] for answer in answers)
+    assert first == repeated != other
+    assert len(call.served.discord.ledger.stored) == 2
+
+
+@pytest.mark.parametrize("nonce", ["x" * 26, 1.5, [1], {}])
+async def test_a_nonce_that_discord_refuses_is_refused_by_discord(call, nonce):
+    answer = await call("POST", MESSAGES, json={"content": "x", "nonce": nonce, "enforce_nonce": True})
+    assert answer.status in {200, 400}
+    assert len(call.served.discord.ledger.records) == 1
+
+
 @pytest.mark.parametrize(
     ("method", "target", "fields"),
     [
