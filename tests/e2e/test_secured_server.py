@@ -97,4 +97,4 @@ async def accounts(settings: dict[str, str]) -> set[str]:
     """Bots that have buckets of their own in Redis."""
     folder = Path(settings["XDG_RUNTIME_DIR"]) / "discordproxy" / folder_of(FIRST).name
     async with redis.asyncio.Redis.from_url(f"unix://{folder}/broker.sock", decode_responses=True) as client:
-        return {key.partition("}")[0].rpartition(":")[2] async for key in client.scan_iter("{dp:*:1*}:rl2:b*")}
+        return {key.partition("}")[0].rpartition(":")[2] async for key in client.scan_iter("{dp:*:1*}:rl3:b*")}

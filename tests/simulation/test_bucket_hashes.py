@@ -187,7 +187,7 @@ def test_hashes_of_channels_are_forgotten_before_they_become_too_many(valkey):
                 await send_in_turn(workers_, [(message_in(channel), 0) for channel in (1, 2)])
                 await asyncio.sleep(1.0)  # until the broker has the reports of the responses
             with blocking(valkey) as client:
-                table = f"{{{workers_.prefix}:{workers_.bot_id}}}:rl2:routes"
+                table = f"{{{workers_.prefix}:{workers_.bot_id}}}:rl3:routes"
                 assert client.hget(table, message_in(1).name) == b"*"
                 client.hset(table, mapping={f"route|{number}": "hash" for number in range(most)})
                 orders = [(message_in(channel), n) for n in range(3) for channel in range(3, 33)]

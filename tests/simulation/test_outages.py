@@ -112,7 +112,7 @@ async def keep_sending(workers: Fleet, channel: int, number: int) -> None:
 
 def left_behind(url: str, workers: Fleet) -> dict[str, Any]:
     """Whatever Redis still counts as waiting or in flight."""
-    tag = f"{{{workers.prefix}:{workers.bot_id}}}:rl2:"
+    tag = f"{{{workers.prefix}:{workers.bot_id}}}:rl3:"
     with redis.Redis.from_url(url) as client:
         lanes = {key: lane_state(client.get(key)).infl for key in client.scan_iter(f"{tag}l:*")}
         buckets = {key: bucket_state(client.get(key)).infl for key in client.scan_iter(f"{tag}b:*")}

@@ -18,7 +18,7 @@ PARTS = (
 )
 """The broker's script, in the order in which its parts are joined."""
 
-AREA = "rl2"
+AREA = "rl3"
 """The area of these keys. It changes with their layout: a worker must not read what another version has packed."""
 
 BOT_KEYS = ("g", "slots", "paced", "held", "workers", "routes", "blocks", "gq", "seconds")
@@ -55,7 +55,7 @@ class Store:
 
     Args:
         link: the shared connection.
-        tag: the account's hash tag with its area, e.g. `{dp:1234}:rl2:`; every key begins with it.
+        tag: the account's hash tag with its area, e.g. `{dp:1234}:rl3:`; every key begins with it.
         worker: this worker's name, unique among all.
         channels: prefix of the inboxes.
         global_limit: requests per second; 0 or less means none is known, and the script gets a very large one.

@@ -150,7 +150,7 @@ async def memory(url: str, sizes: list[int], *, callers: int = 512) -> list[Memo
             await asyncio.gather(*(_make_known(broker_, numbers, size) for _ in range(callers)))
             numbers = itertools.count(size + 1)
             used = await _settled_memory(broker_, server_)
-            keys = [key async for key in server_.client.scan_iter(match="*rl2:b:*", count=100)][:100]
+            keys = [key async for key in server_.client.scan_iter(match="*rl3:b:*", count=100)][:100]
             each = [await server_.client.memory_usage(key) for key in keys]
             rows.append(Memory(size, (used - empty) / size, sum(each) / len(each), (used - last) / (size - done)))
             done, last = size, used

@@ -261,7 +261,7 @@ async def test_whatever_is_kept_ends_by_itself(own_valkey: Any, key_prefix: str)
             keys = list(client.scan_iter())
             assert [key for key in keys if not -1 != client.pttl(key) <= 86_400_000] == []
         assert all(key.startswith(f"{{{key_prefix}:") for key in keys)
-        seen.update(re.sub(r".*\}:(rl2:)?", "", key).partition(":")[0] for key in keys)
+        seen.update(re.sub(r".*\}:(rl3:)?", "", key).partition(":")[0] for key in keys)
 
     await busy_worker(own_valkey.url, key_prefix, look)
     look()
@@ -269,7 +269,7 @@ async def test_whatever_is_kept_ends_by_itself(own_valkey: Any, key_prefix: str)
 
 
 def test_two_bots_and_an_address_lie_in_slots_of_their_own() -> None:
-    tags = [f"{{dp:{name}}}:rl2:g".encode() for name in ("1", "2", "ip:default")]
+    tags = [f"{{dp:{name}}}:rl3:g".encode() for name in ("1", "2", "ip:default")]
     assert len({key_slot(tag) for tag in tags}) == 3
 
 

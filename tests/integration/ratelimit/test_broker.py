@@ -43,7 +43,7 @@ async def held(fleet_: Fleet, count: int) -> None:
     async with redis_of(fleet_) as client:
 
         async def as_many() -> bool:
-            return await client.hlen(f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl2:held") == count
+            return await client.hlen(f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl3:held") == count
 
         await eventually(as_many)
 

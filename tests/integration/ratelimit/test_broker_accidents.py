@@ -36,7 +36,7 @@ PATIENCE_S = 60.0
 
 
 def bot_key(fleet_: Fleet, name: str) -> str:
-    return f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl2:{name}"
+    return f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl3:{name}"
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ async def test_lost_reply_charges_once(valkey):
         client.losing = 2
         async with asyncio.timeout(PATIENCE_S), broker.acquire(role_in(1)) as permit:
             assert client.losing == 0
-            keys = [key async for key in client.scan_iter(f"{{{prefix}:1}}:rl2:b:h*")]
+            keys = [key async for key in client.scan_iter(f"{{{prefix}:1}}:rl3:b:h*")]
             assert [bucket_state(await client.get(key)).infl for key in keys] == [1]
             permit.sent()
             permit.complete(await discord.request(role_in(1)))

@@ -5,7 +5,8 @@
 -- token of a leaky one), period (us of a fixed window), opened (us), infl (sent or about to be, not answered), heads,
 -- proven (calls that a large one has let pass), ends (when its key expires), cautious (until when, us; 0 = no more, nil =
 -- never; see limits.lua), moved (when its limit last changed, us), full (whether its Reset has been seen to return all
--- tokens), counted (a lower bound of the instant at which Discord counted the newest call, us). Packed in the order of `save_bucket`.
+-- tokens), counted (a lower bound of the instant at which Discord counted the newest call, us). Packed in the order of
+-- `save_bucket`.
 
 local function bucket(key)
   local b = buckets[key]

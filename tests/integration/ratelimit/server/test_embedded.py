@@ -86,7 +86,7 @@ async def pause_of_a_first_call(server: PrivateServer) -> int:
         pass
     await broker.close()
     client = connect(server.url)
-    account = account_state(await client.get("{dp:1}:rl2:g"))
+    account = account_state(await client.get("{dp:1}:rl3:g"))
     await client.aclose()
     return max(0, account.recover - account.clock + 1_000_000) if account.recover else 0
 
