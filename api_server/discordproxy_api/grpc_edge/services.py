@@ -27,9 +27,10 @@ from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.pipeline import CallPipeline, TracedPipeline
 from discordproxy_api.pipeline.receiving.uploads import UploadLimits, Uploads
 
-KEYLESS_UPLOADS = UploadLimits(message_bytes=4096, arriving=64, slow=2, prompt_s=0.05, receive_timeout_s=5.0)
+KEYLESS_UPLOADS = UploadLimits(message_bytes=4096, arriving=64, slow=4, prompt_s=0.05, receive_timeout_s=5.0)
 """For health, reflection and console, whose largest request contains a name. gRPC has one maximum size for all methods,
-so each request that arrives may take that much memory until it is refused. A regular one arrives with its call."""
+so each request that arrives may take that much memory until it is refused. A regular one arrives with its call. Callers
+without a key are one application here, which gets half of the places for slow ones."""
 
 
 def grpc_services(
